@@ -1,0 +1,1 @@
+"""Alignment and patches: arrays in, arrays out."""

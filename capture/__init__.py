@@ -1,0 +1,1 @@
+"""Cameras, clocks, triggers and the shot; the simulated rig."""

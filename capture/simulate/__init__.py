@@ -1,0 +1,1 @@
+"""A rehearsal rig: a DSLR over PTP/IP and three phones over ADB, as processes of their own."""

@@ -1,0 +1,1 @@
+"""The corpus: schema, reading, writing, shards, splits."""

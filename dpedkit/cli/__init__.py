@@ -1,0 +1,5 @@
+"""The command line: parse, call one stage, print."""
+
+
+def main() -> None:
+    """Run `dpedkit`."""

@@ -1,0 +1,140 @@
+"""Every error dpedkit raises on purpose, and the exit code each ends a command with.
+
+    DpedError                     1
+    ├── UsageError                2   the command or a settings file asks for something that cannot be
+    │   ├── NoWorkspace           2
+    │   ├── SettingsError         2
+    │   └── RecipeError           2
+    ├── ImageError                1   a photo that cannot be read or written
+    │   └── ImageTooLarge         1
+    ├── CorpusError               1   the index and the files do not hold what a stage needs
+    ├── StorageError              1   full disk, missing rights, a lock held by someone else
+    ├── PairRejected              1   two photos that do not show the same scene well enough
+    ├── TrainError                1   a run that cannot start or has gone wrong
+    │   └── WeightsError          1   a weight file that is missing, foreign or corrupt
+    ├── WorkerDied                1   a native library took its worker process down
+    ├── MissingExtra              1   an optional package is not installed
+    └── CameraError               4   a device is missing or failed
+        ├── CameraNotFound        4
+        ├── CameraTimeout         4
+        └── PullFailed            4   a photo could not be brought over whole
+
+Every error carries one line of cause and one line of remedy; dpedkit.cli turns it into text in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DpedError(Exception):
+    """Something dpedkit can explain.
+
+    cause   one line: the thing, and what was found
+    remedy  one line: what to do next; empty where nothing can be done
+    """
+
+    exit_code = 1
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(cause, remedy)  # both in args, so that it survives pickling out of a worker
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.cause}\n{self.remedy}" if self.remedy else self.cause
+
+
+class UsageError(DpedError):
+    """The command or a settings file asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class NoWorkspace(UsageError):
+    """No dpedkit.toml here or above."""
+
+
+class SettingsError(UsageError):
+    """A TOML file holds a wrong key or value."""
+
+
+class RecipeError(UsageError):
+    """No such recipe, or a recipe that does not hold together."""
+
+
+class ImageError(DpedError):
+    """A photo that cannot be read or written."""
+
+
+class ImageTooLarge(ImageError):
+    """A photo whose header announces more pixels than the limit."""
+
+
+class CorpusError(DpedError):
+    """The index and the files do not hold what a stage needs."""
+
+
+class StorageError(DpedError):
+    """Full disk, missing rights, or a lock held by another command."""
+
+
+class PairRejected(DpedError):
+    """Two photos that do not show the same scene well enough to be aligned.
+
+    reason  a short, stable word for tables: "too_few_inliers", "mirrored", "blank", ...
+    """
+
+    def __init__(self, reason: str, cause: str, remedy: str = "") -> None:
+        super().__init__(cause, remedy)
+        self.args = (reason, cause, remedy)
+        self.reason = reason
+
+
+class TrainError(DpedError):
+    """A training run that cannot start or has gone wrong."""
+
+
+class WeightsError(TrainError):
+    """A weight file that is missing, foreign or corrupt."""
+
+
+class WorkerDied(DpedError):
+    """A native library took its worker process down (segmentation fault, out of memory, killed)."""
+
+
+class MissingExtra(DpedError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed",
+            f"pip install 'dpedkit[{extra}]'",
+        )
+        self.args = (package, extra)
+
+
+class CameraError(DpedError):
+    """A device is missing or failed."""
+
+    exit_code = 4
+
+
+class CameraNotFound(CameraError):
+    """The named device does not answer at its address."""
+
+    def __init__(self, name: str, address: str, seen: Sequence[str] = (), remedy: str = "") -> None:
+        found = ", ".join(seen) or "nothing"
+        super().__init__(
+            f"no device {name!r} at {address}; connected: {found}",
+            remedy or "wake it, check its cable, then run `dpedkit devices`",
+        )
+        self.args = (name, address, tuple(seen), remedy)
+
+
+class CameraTimeout(CameraError):
+    """A device did not answer in time."""
+
+
+class PullFailed(CameraError):
+    """A photo could not be brought over whole; it is still on the device."""

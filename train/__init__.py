@@ -1,0 +1,1 @@
+"""The DPED trainer: networks, losses, loop, metrics, enhancement."""
