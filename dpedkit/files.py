@@ -69,7 +69,5 @@ def storage_error(error: OSError, path: Path) -> StorageError:
             "free some space and run the same command again: what was finished is kept",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StorageError(
-            f"{path} cannot be written: {error.strerror}", "check the folder's owner and rights"
-        )
+        return StorageError(f"{path} cannot be written: {error.strerror}", "check the folder's owner and rights")
     return StorageError(f"{path}: {error.strerror or error}")
