@@ -1,7 +1,7 @@
 """What every camera can do, whatever wire it hangs on.
 
 A driver is one file in capture/drivers/ (or another package's entry point in the group "dpedkit.cameras") with a
-class that fulfils `Camera`. A session calls each camera from one thread of its own, so a driver need not be thread-safe.
+class that fulfils `Camera`. A session calls each camera from one thread of its own: a driver need not be thread-safe.
 """
 
 from __future__ import annotations
