@@ -1,0 +1,104 @@
+"""What a photo says of itself in EXIF, read with patience: cameras, phones and editors all write it differently."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+_UPRIGHT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExifFacts:
+    """The part of EXIF that dpedkit uses; None or "" where the photo does not tell.
+
+    orientation  1-8, EXIF 2.32 tag 0x0112; 1 where missing or senseless
+    taken_at     the camera's local wall clock when the shutter opened, with sub-seconds; no time zone
+    exposure_s   exposure time, s
+    """
+
+    orientation: int = _UPRIGHT
+    make: str = ""
+    model: str = ""
+    taken_at: datetime | None = None
+    exposure_s: float | None = None
+    f_number: float | None = None
+    iso: int | None = None
+    focal_mm: float | None = None
+
+
+def read_facts(image: Image.Image) -> ExifFacts:
+    """Read the EXIF of an opened image; whatever is broken in it counts as missing."""
+    try:
+        exif = image.getexif()
+        detail = exif.get_ifd(IFD.Exif)
+    except Exception:  # Pillow's parser raises whatever a malformed tag makes it stumble over
+        return ExifFacts()
+    orientation = exif.get(Base.Orientation)
+    iso = _number(detail, Base.ISOSpeedRatings)
+    return ExifFacts(
+        orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else _UPRIGHT,
+        make=_text(exif, Base.Make),
+        model=_text(exif, Base.Model),
+        taken_at=_taken_at(detail),
+        exposure_s=_number(detail, Base.ExposureTime),
+        f_number=_number(detail, Base.FNumber),
+        iso=int(iso) if iso is not None else None,
+        focal_mm=_number(detail, Base.FocalLength),
+    )
+
+
+def upright(exif: bytes) -> bytes:
+    """Return the same EXIF block for pixels that have been turned upright: orientation 1, no thumbnail.
+
+    Only those two values are patched, in place, so that maker notes, whose offsets are absolute, stay readable.
+    A block that cannot be parsed comes back empty.
+    """
+    start = 6 if exif.startswith(b"Exif\x00\x00") else 0
+    patched = bytearray(exif)
+    try:
+        order = {b"II": "<", b"MM": ">"}[bytes(patched[start : start + 2])]
+        ifd = start + struct.unpack_from(order + "I", patched, start + 4)[0]
+        (entries,) = struct.unpack_from(order + "H", patched, ifd)
+        for entry in range(ifd + 2, ifd + 2 + 12 * entries, 12):
+            if struct.unpack_from(order + "H", patched, entry)[0] == Base.Orientation:
+                struct.pack_into(order + "HIHH", patched, entry + 2, 3, 1, _UPRIGHT, 0)
+        struct.pack_into(order + "I", patched, ifd + 2 + 12 * entries, 0)  # the thumbnail shows the old picture
+    except (KeyError, struct.error):
+        return b""
+    return bytes(patched)
+
+
+def _taken_at(detail: Mapping[int, Any]) -> datetime | None:
+    stamp = _text(detail, Base.DateTimeOriginal)
+    fraction = _text(detail, Base.SubsecTimeOriginal)
+    try:
+        taken = datetime.strptime(stamp, "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    return taken + timedelta(seconds=float(f"0.{fraction}")) if fraction.isascii() and fraction.isdigit() else taken
+
+
+def _text(tags: Mapping[int, Any], tag: int) -> str:
+    value = tags.get(tag)
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return value.strip(" \x00") if isinstance(value, str) else ""
+
+
+def _number(tags: Mapping[int, Any], tag: int) -> float | None:
+    value = tags.get(tag)
+    if isinstance(value, tuple) and value:
+        value = value[0]
+    try:
+        number = float(value)  # type: ignore[arg-type]  # whatever cannot be a number is caught
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if math.isfinite(number) and number > 0 else None

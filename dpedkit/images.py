@@ -1,0 +1,241 @@
+"""The only place that reads and writes image files: upright sRGB uint8 in, EXIF and colour profile kept."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from dpedkit import exif as exif_tags
+from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
+from dpedkit.files import atomic_file, storage_error
+from dpedkit.types import U8
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
+LIMIT_PX = 178_956_970
+"""More pixels than this are taken for a decompression bomb (Pillow's own limit; a 170 MP photo still passes)."""
+
+_FORMATS = ("JPEG", "PNG", "TIFF")  # Pillow hands an MPO file's first picture over from "JPEG"
+_TURNS = {  # EXIF 2.32, tag 0x0112: what brings the stored pixels upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoMeta:
+    """What a photo's header tells.
+
+    width, height  px, after turning upright
+    taken_at       the camera's local wall clock, with sub-seconds; no time zone
+    exposure_s     exposure time, s
+    """
+
+    width: int
+    height: int
+    format: str
+    make: str
+    model: str
+    taken_at: datetime | None
+    exposure_s: float | None
+    f_number: float | None
+    iso: int | None
+    focal_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded photo.
+
+    rgb   uint8 [H, W, 3], upright, sRGB
+    exif  the raw EXIF block as stored, b"" if none
+    icc   the colour profile that the file carried, b"" if none
+    """
+
+    rgb: U8
+    meta: PhotoMeta
+    exif: bytes
+    icc: bytes
+
+
+def read_rgb(path: Path, *, limit_px: int = LIMIT_PX) -> U8:
+    """Return a photo's pixels: RGB uint8 [H, W, 3], upright, sRGB.
+
+    Raises:
+        ImageError: missing, truncated, corrupt or of an unknown kind; the message names the file.
+        ImageTooLarge: its header announces more than `limit_px` pixels.
+        MissingExtra: a HEIC file, and pillow-heif is not installed.
+    """
+    return read_photo(path, limit_px=limit_px).rgb
+
+
+def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
+    """Return a photo with its EXIF and colour profile; raises as `read_rgb` does."""
+    with _opened(path, limit_px) as image:
+        image.load()
+        facts = exif_tags.read_facts(image)
+        icc = image.info.get("icc_profile") or b""
+        raw_exif = image.info.get("exif") or b""
+        pixels = _to_srgb(image, icc)
+        if facts.orientation in _TURNS:
+            pixels = pixels.transpose(_TURNS[facts.orientation])
+        return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc)
+
+
+def read_meta(path: Path, *, limit_px: int = LIMIT_PX) -> PhotoMeta:
+    """Return what a photo's header tells, without decoding its pixels; raises as `read_rgb` does."""
+    with _opened(path, limit_px) as image:
+        return _meta(image, exif_tags.read_facts(image))
+
+
+def encode_jpeg(
+    rgb: U8, *, quality: int = 95, exif: bytes = b"", icc: bytes = b"", subsampling: Subsampling = "4:2:0"
+) -> bytes:
+    """Return `rgb` (uint8 [H, W, 3]) as the bytes of a JPEG file."""
+    stream = io.BytesIO()
+    image = Image.fromarray(rgb)
+    image.save(stream, "JPEG", quality=quality, exif=exif, icc_profile=icc or None, subsampling=subsampling)
+    return stream.getvalue()
+
+
+def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
+    """Write `rgb` (uint8 [H, W, 3], upright, sRGB) to `path`, whole or not at all; the suffix picks the format.
+
+    like  the photo it was made from: its EXIF comes along (as upright), and its colour profile, into which the
+          pixels are converted, so that a Display-P3 photo stays one and keeps its colours
+
+    Raises:
+        ImageError: no such format.
+        StorageError: the file cannot be written.
+    """
+    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without suffix'}", "use .jpg, .png or .tif")
+    image = Image.fromarray(rgb)
+    exif = icc = b""
+    if like is not None:
+        exif = exif_tags.upright(like.exif)
+        image, icc = _to_profile(image, like.icc)
+    options: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"} if kind == "JPEG" else {}
+    with atomic_file(path) as temporary:
+        image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
+
+
+def find_photos(folder: Path) -> list[Path]:
+    """Return the photos directly in `folder`, sorted by name; hidden files are left out."""
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+
+
+@contextmanager
+def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
+    """Open an image file; whatever a decoder raises on it becomes an ImageError that names the file."""
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and odd MPO: neither harms the pixels
+            formats = _heif() if stream.read(12)[4:8] == b"ftyp" else _FORMATS
+            stream.seek(0)
+            with Image.open(stream, formats=formats) as image:
+                if image.width * image.height > limit_px:
+                    raise Image.DecompressionBombError(f"{image.width} x {image.height}")
+                yield image
+    except (ImageError, MissingExtra):
+        raise
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(
+            f"{path}: more pixels than the limit of {limit_px / 1e6:.0f} million ({error})",
+            "raise images.limit_mp in dpedkit.toml if the photo is real",
+        ) from error
+    except PermissionError as error:
+        raise storage_error(error, path) from error
+    except Exception as error:  # decoders raise whatever hostile bytes lead them to, MemoryError included
+        reason = "not a photo of a known kind" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise ImageError(
+            f"{path}: {reason or type(error).__name__}", "take the original again, or leave it out"
+        ) from error
+
+
+def _heif() -> tuple[str, ...]:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise MissingExtra("pillow-heif", "heic") from error
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
+    lying = facts.orientation >= 5
+    return PhotoMeta(
+        width=image.height if lying else image.width,
+        height=image.width if lying else image.height,
+        format=image.format or "",
+        make=facts.make,
+        model=facts.model,
+        taken_at=facts.taken_at,
+        exposure_s=facts.exposure_s,
+        f_number=facts.f_number,
+        iso=facts.iso,
+        focal_mm=facts.focal_mm,
+    )
+
+
+def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit gray: 65535 / 257 = 255
+        gray = np.asarray(image).astype(np.float64)
+        return Image.fromarray(np.clip(np.rint(gray / 257), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    profile = _profile(icc, "RGB" if image.mode == "RGB" else image.mode)
+    if profile is not None:
+        try:
+            converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return converted if converted is not None else image.convert("RGB")
+        except ImageCms.PyCMSError:
+            pass  # a profile that does not fit its pixels: they are taken for sRGB, as viewers do
+    return image.convert("RGB")
+
+
+def _to_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
+    """Convert sRGB pixels into an RGB profile; return them with the profile to embed."""
+    profile = _profile(icc, "RGB")
+    if profile is None:
+        return image, icc if _is_srgb(icc) else b""
+    try:
+        converted = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), profile, outputMode="RGB")
+    except ImageCms.PyCMSError:
+        return image, b""
+    return (converted, icc) if converted is not None else (image, b"")
+
+
+def _profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile | None:
+    """Return the profile to convert from; None where there is none, it is sRGB, or it is for other pixels."""
+    space = {"RGB": b"RGB ", "CMYK": b"CMYK", "L": b"GRAY"}[mode]
+    if icc[16:20] != space or _is_srgb(icc):
+        return None
+    try:
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc))
+    except (OSError, ImageCms.PyCMSError):
+        return None
+
+
+def _is_srgb(icc: bytes) -> bool:
+    try:
+        return bool(icc) and "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
+    except (OSError, ImageCms.PyCMSError):
+        return False
