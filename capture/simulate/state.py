@@ -1,0 +1,58 @@
+"""The folder in which a simulated rig lives.
+
+scene.json              which scene stands before the cameras
+scenes/                 scenes already drawn, shared by all cameras
+truth/<sha256>.json     what is true of each photo; no protocol serves it
+<camera>/card/          the camera's memory card: all that its protocol serves
+<camera>/darkroom/      photos rendered ahead
+<camera>/port.json      where the camera's process listens
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpedkit.files import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The paths of one rig's state, and the scene it stands before."""
+
+    root: Path
+
+    @property
+    def truth(self) -> Path:
+        """Where the truth about each photo goes."""
+        return self.root / "truth"
+
+    @property
+    def scenes(self) -> Path:
+        """Where drawn scenes are kept for the other cameras."""
+        return self.root / "scenes"
+
+    def card(self, camera: str) -> Path:
+        """A camera's memory card."""
+        return self.root / camera / "card"
+
+    def darkroom(self, camera: str) -> Path:
+        """Where a camera's photos wait that were rendered ahead."""
+        return self.root / camera / "darkroom"
+
+    def port(self, camera: str) -> Path:
+        """The file in which a camera's process says where it listens."""
+        return self.root / camera / "port.json"
+
+    def scene(self) -> int:
+        """Index of the scene that stands before the cameras now."""
+        try:
+            return int(json.loads((self.root / "scene.json").read_text())["index"])
+        except FileNotFoundError:
+            return 0
+
+    def show_scene(self, index: int) -> None:
+        """Turn the tripod to scene `index`."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.root / "scene.json", json.dumps({"index": index}).encode())
