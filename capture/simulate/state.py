@@ -45,6 +45,15 @@ class StateFolder:
         """The file in which a camera's process says where it listens."""
         return self.root / camera / "port.json"
 
+    def log(self, camera: str) -> Path:
+        """What a camera's process had to say."""
+        return self.root / camera / "log.txt"
+
+    @property
+    def running(self) -> Path:
+        """Settings and addresses of the rig that runs here; only of use while its lock is held."""
+        return self.root / "running.json"
+
     def scene(self) -> int:
         """Index of the scene that stands before the cameras now."""
         try:
