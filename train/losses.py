@@ -1,0 +1,124 @@
+"""DPED's losses, as the authors' code computes them. Pure functions of tensors [B, C, H, W]; RGB lies in [0, 1].
+
+They are not normalised alike (content and TV are means, texture is a sum, colour a sum per image): the weights of
+`LossWeights` are made for exactly these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+from torch import Tensor
+from torch.nn import functional
+
+from dpedkit.types import F64
+
+_SMALLEST_PROBABILITY = 1e-10
+_BLUR_TAPS = 21
+_BLUR_SIGMAS = 3.0  # the blur reaches this many sigmas to each side
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """What each term counts in the generator's loss; the defaults are the authors' code's."""
+
+    content: float = 10.0
+    texture: float = 1.0
+    colour: float = 0.5
+    tv: float = 2000.0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorLoss:
+    """The generator's loss and its terms before weighting, a scalar each."""
+
+    total: Tensor
+    content: Tensor
+    texture: Tensor
+    colour: Tensor
+    tv: Tensor
+
+
+def generator_loss(
+    enhanced: Tensor,
+    dslr: Tensor,
+    weights: LossWeights,
+    *,
+    features: Tensor,
+    dslr_features: Tensor,
+    probabilities: Tensor,
+) -> GeneratorLoss:
+    """Return the generator's loss for a batch.
+
+    enhanced, dslr           [B, 3, H, W]
+    features, dslr_features  [B, 512, h, w], VGG-19 relu5_4 of the two
+    probabilities            [B, 2], the discriminator's verdict on `enhanced`
+    """
+    content = content_loss(features, dslr_features)
+    texture = texture_loss(probabilities)
+    colour = colour_loss(enhanced, dslr)
+    tv = tv_loss(enhanced)
+    total = weights.content * content + weights.texture * texture + weights.colour * colour + weights.tv * tv
+    return GeneratorLoss(total, content, texture, colour, tv)
+
+
+def discriminator_loss(probabilities: Tensor, is_dslr: Tensor) -> Tensor:
+    """Return the cross entropy, summed over the batch.
+
+    probabilities  [B, 2], class 0 = DSLR, class 1 = enhanced
+    is_dslr        [B] bool, which patches came from the DSLR
+    """
+    right = torch.where(is_dslr, probabilities[:, 0], probabilities[:, 1])
+    return -_log(right).sum()
+
+
+def content_loss(features: Tensor, dslr_features: Tensor) -> Tensor:
+    """Return the mean squared difference of two feature maps."""
+    return functional.mse_loss(features.float(), dslr_features.float())
+
+
+def texture_loss(probabilities: Tensor) -> Tensor:
+    """Return the summed log-probability [B, 2] that the enhanced patches are seen through: negative, less is better."""
+    return _log(probabilities[:, 1]).sum()
+
+
+def colour_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
+    """Return half the squared difference of the blurred images, summed over pixels and averaged over the batch."""
+    difference = blur(enhanced.float() - dslr.float())  # blur is linear: once for both
+    return difference.square().sum() / (2 * len(enhanced))
+
+
+def tv_loss(enhanced: Tensor) -> Tensor:
+    """Return the mean squared step between neighbours, down plus across."""
+    rgb = enhanced.float()
+    return rgb.diff(dim=2).square().mean() + rgb.diff(dim=3).square().mean()
+
+
+def blur(x: Tensor) -> Tensor:
+    """Blur [B, C, H, W] by the authors' 21 x 21 kernel, zeros beyond the edges."""
+    channels = x.shape[1]
+    row = torch.as_tensor(_blur_row(), dtype=x.dtype, device=x.device).expand(channels, 1, 1, -1)
+    half = _BLUR_TAPS // 2
+    across = functional.conv2d(x, row, padding=(0, half), groups=channels)
+    return functional.conv2d(across, row.transpose(2, 3), padding=(half, 0), groups=channels)
+
+
+@cache
+def _blur_row() -> F64:
+    """Return the kernel's row; the authors' square kernel is its outer product with itself.
+
+    They take the root of a binned normal distribution's outer product, so the row is the root of the bins.
+    """
+    interval = (2 * _BLUR_SIGMAS + 1) / _BLUR_TAPS
+    edges = np.linspace(-_BLUR_SIGMAS - interval / 2, _BLUR_SIGMAS + interval / 2, _BLUR_TAPS + 1)
+    row: F64 = np.sqrt(np.diff(ndtr(edges)))
+    row /= row.sum()
+    return row
+
+
+def _log(probability: Tensor) -> Tensor:
+    return probability.float().clamp(_SMALLEST_PROBABILITY, 1.0).log()

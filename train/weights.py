@@ -1,0 +1,102 @@
+"""Generators as files: written and read as safetensors, or read from the authors' TensorFlow checkpoints.
+
+A file holds tensors "generator.<name>" and, under the metadata key "dpedkit", JSON with at least
+{"format": 1, "generator": {"width": 64, "blocks": 4}}. Training checkpoints hold more of both.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dpedkit.errors import WeightsError
+from dpedkit.files import atomic_file
+from dpedkit.train.networks import Generator
+from dpedkit.train.tf_checkpoint import load_tf_generator
+from dpedkit.types import Json
+
+FORMAT = 1
+RUN_CHECKPOINTS = ("best.safetensors", "last.safetensors")  # in a run's folder, the preferred one first
+_PREFIX = "generator."
+
+
+def load_generator(path: str | Path) -> Generator:
+    """Return the generator that `path` names, on the CPU, ready to enhance.
+
+    path  a training run's folder (its best checkpoint, else its last), a .safetensors file, or a TensorFlow
+          checkpoint's prefix such as models_orig/iphone_orig, with or without ".index"
+
+    Raises:
+        WeightsError: nothing of these kinds is there, or the file is truncated, corrupt or foreign.
+    """
+    path = Path(path)
+    for candidate in (path / name for name in RUN_CHECKPOINTS):
+        if candidate.is_file():
+            return read_generator(candidate)
+    if path.suffix == ".safetensors":
+        return read_generator(path)
+    prefix = path.with_suffix("") if path.suffix == ".index" else path
+    if prefix.with_name(f"{prefix.name}.index").is_file():
+        return load_tf_generator(prefix)
+    raise WeightsError(
+        f"no generator at {path}: {'a folder without checkpoints' if path.is_dir() else 'nothing of that name'}",
+        "give a run's folder, a .safetensors checkpoint, or the prefix of a TensorFlow checkpoint (PREFIX.index)",
+    )
+
+
+def save_generator(path: Path, generator: Generator, meta: Json) -> None:
+    """Write the generator and what is to be known about it, whole or not at all.
+
+    meta  JSON-compatible; its keys "format" and "generator" are set here
+    """
+    described = {**meta, **describe(generator)}
+    with atomic_file(path) as temporary:
+        save_file(generator_tensors(generator), temporary, {"dpedkit": json.dumps(described)})
+
+
+def describe(generator: Generator) -> Json:
+    """Return what a checkpoint's metadata must say for `read_generator` to rebuild the generator."""
+    return {"format": FORMAT, "generator": {"width": generator.width, "blocks": len(generator.blocks)}}
+
+
+def generator_tensors(generator: Generator) -> dict[str, Tensor]:
+    """Return the generator's weights under the names they have in a checkpoint."""
+    return {f"{_PREFIX}{name}": weight.contiguous() for name, weight in generator.state_dict().items()}
+
+
+def read_generator(path: Path) -> Generator:
+    """Return the generator of a .safetensors checkpoint; see `load_generator`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = parse_meta(file.metadata())
+            names = [name for name in file.keys() if name.startswith(_PREFIX)]  # noqa: SIM118 - it is no mapping
+            state = {name.removeprefix(_PREFIX): file.get_tensor(name) for name in names}
+        size = meta["generator"]
+        return Generator.from_state(state, int(size["width"]), int(size["blocks"]))
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be read: {error.strerror or error}", "check the path and its rights"
+        ) from error
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is not a whole dpedkit checkpoint: {str(error).splitlines()[0]}",
+            "copy it again from its run, or give another checkpoint of that run",
+        ) from error
+
+
+def parse_meta(metadata: dict[str, str] | None) -> Json:
+    """Return what a checkpoint says about itself.
+
+    Raises:
+        ValueError: it is not dpedkit's, or of a later format.
+    """
+    if not metadata or "dpedkit" not in metadata:
+        raise ValueError("it was not written by dpedkit")
+    meta = json.loads(metadata["dpedkit"])
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise ValueError(f"it has another format than {FORMAT}, or none")
+    return meta
