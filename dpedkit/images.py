@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dpedkit import exif as exif_tags
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
@@ -164,7 +164,7 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
     except PermissionError as error:
         raise storage_error(error, path) from error
     except Exception as error:  # decoders raise whatever hostile bytes lead them to, MemoryError included
-        reason = "not a photo of a known kind" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        reason = "not a photo of a known kind" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ImageError(
             f"{path}: {reason or type(error).__name__}", "take the original again, or leave it out"
         ) from error
@@ -236,6 +236,6 @@ def _profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile | None:
 
 def _is_srgb(icc: bytes) -> bool:
     try:
-        return bool(icc) and "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
+        return bool(icc) and "sRGB" in (ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.profile_description or "")
     except (OSError, ImageCms.PyCMSError):
         return False
