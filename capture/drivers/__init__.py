@@ -1,1 +1,84 @@
-"""One file per kind of device."""
+"""One file per kind of device, found by the name a rig file calls it.
+
+Another package adds a kind with an entry point in the group "dpedkit.cameras":
+
+    [project.entry-points."dpedkit.cameras"]
+    webcam = "my_package.webcam:WebcamCamera"
+
+Its class fulfils `dpedkit.capture.camera.Camera` and is called as `WebcamCamera(options)` with `CameraOptions`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import cast
+
+from dpedkit.capture.camera import Camera
+from dpedkit.errors import MissingExtra, SettingsError
+
+ENTRY_POINTS = "dpedkit.cameras"
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """What a rig file may ask of a driver, known without importing it.
+
+    target    "module:Class"
+    schemes   what may stand before the first colon of an address; empty: the driver checks it itself
+    triggers  the triggers it knows; empty: the driver checks them itself
+    """
+
+    target: str
+    schemes: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+
+    def load(self) -> Callable[..., Camera]:
+        """Import the driver's class.
+
+        Raises:
+            MissingExtra: a package it stands on is not installed.
+        """
+        try:
+            loaded = EntryPoint(name=self.target, value=self.target, group=ENTRY_POINTS).load()
+        except ModuleNotFoundError as error:
+            raise MissingExtra(error.name or self.target, "capture") from error
+        return cast("Callable[..., Camera]", loaded)
+
+
+DRIVERS = MappingProxyType(
+    {
+        "gphoto2": Driver(
+            "dpedkit.capture.drivers.gphoto2:Gphoto2Camera",
+            schemes=("usb", "ptpip"),
+            triggers=("eos", "ptp"),
+        ),
+        "adb": Driver(
+            "dpedkit.capture.drivers.adb:AdbCamera",
+            schemes=("usb", "tcp"),
+            triggers=("keyevent", "tap", "intent", "shell"),
+        ),
+    }
+)
+
+
+def find_driver(name: str) -> Driver:
+    """Return a driver by name: one that ships with dpedkit, or one of an installed package.
+
+    Raises:
+        SettingsError: there is none of this name; the message names the nearest.
+    """
+    if name in DRIVERS:
+        return DRIVERS[name]
+    foreign = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    if name in foreign:
+        return Driver(foreign[name])
+    known = sorted([*DRIVERS, *foreign])
+    near = difflib.get_close_matches(name, known, n=1)
+    raise SettingsError(
+        f"unknown driver {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
+        f"drivers that are installed: {', '.join(known)}",
+    )

@@ -1,0 +1,141 @@
+"""One shot of the rig: what was planned, what each device gave, and how far apart the shutters opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from dpedkit.capture.camera import ClockOffset, Release
+from dpedkit.errors import DpedError
+from dpedkit.images import PhotoMeta
+
+Role = Literal["dslr", "phone"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONE_NS = 15 * 60 * 1_000_000_000  # every time zone in use is a whole number of quarter hours from UTC
+
+
+@dataclass(frozen=True, slots=True)
+class ShotPlan:
+    """A shot before it is fired.
+
+    session  its key, which is also its folder under photos/
+    number   counted from 1 within the session
+    at_ns    when all shutters should open, host wall clock, ns
+    """
+
+    session: str
+    number: int
+    scene: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShutterTime:
+    """When a shutter opened, as measured.
+
+    t_ns      host wall clock, ns
+    bound_ns  worst-case error of t_ns, ns; without the lag between a camera's shutter and its own time stamp
+    """
+
+    t_ns: int
+    bound_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """A photo that is whole on this machine's disk.
+
+    path         where it is stored
+    device_path  where it still is on the device
+    sha256       of its bytes, hex
+    release      when the release command was given
+    meta         what its header tells; None where the file cannot be read (some RAW files)
+    shutter      when its shutter opened; None where the device's clock or the photo does not tell
+    """
+
+    device: str
+    role: Role
+    path: Path
+    device_path: str
+    sha256: str
+    size_bytes: int
+    release: Release
+    meta: PhotoMeta | None
+    shutter: ShutterTime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Skew:
+    """How far apart the shutters of one shot opened.
+
+    spread_ns  from the first to the last, ns
+    bound_ns   worst-case error of spread_ns, ns
+    devices    those whose shutter time is known, first to last
+    """
+
+    spread_ns: int
+    bound_ns: int
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShotResult:
+    """A shot after it was fired.
+
+    photos    everything that was stored, also from devices that failed later
+    failures  device name -> what went wrong
+    """
+
+    plan: ShotPlan
+    photos: tuple[StoredPhoto, ...]
+    failures: Mapping[str, DpedError]
+
+    @property
+    def status(self) -> Literal["complete", "incomplete"]:
+        """Whether every device gave every photo it owes."""
+        return "incomplete" if self.failures else "complete"
+
+    @property
+    def skew(self) -> Skew | None:
+        """The measured spread of the shutter times; None where fewer than two are known."""
+        return spread({photo.device: photo.shutter for photo in self.photos if photo.shutter})
+
+
+def spread(shutters: Mapping[str, ShutterTime]) -> Skew | None:
+    """Return how far apart the shutters opened, with the interval that their bounds leave."""
+    if len(shutters) < 2:
+        return None
+    times = shutters.values()
+    measured = max(s.t_ns for s in times) - min(s.t_ns for s in times)
+    most = max(s.t_ns + s.bound_ns for s in times) - min(s.t_ns - s.bound_ns for s in times)
+    least = max(s.t_ns - s.bound_ns for s in times) - min(s.t_ns + s.bound_ns for s in times)
+    in_order = sorted(shutters, key=lambda device: shutters[device].t_ns)
+    return Skew(measured, max(most - measured, measured - max(least, 0)), tuple(in_order))
+
+
+def shutter_time(taken_at: datetime, quantum_ns: int, clock: ClockOffset, near_ns: int) -> ShutterTime:
+    """Bring the time a device wrote into its photo to the host's clock.
+
+    taken_at    the device's local time, of whatever time zone the device is set to
+    quantum_ns  the step of taken_at, ns; whether a camera rounds or cuts to it is not known
+    near_ns     a host time within 7 minutes of the shutter: it tells the zone
+    """
+    local_ns = (taken_at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+    zone_ns = round((local_ns - clock.offset_ns - near_ns) / _ZONE_NS) * _ZONE_NS
+    cut_ns = local_ns - zone_ns - clock.offset_ns
+    return ShutterTime(cut_ns + quantum_ns // 2, clock.bound_ns + quantum_ns)
+
+
+def exif_quantum_ns(taken_at: datetime) -> int:
+    """Return the coarsest decimal step that this time is a multiple of, 1 us to 1 s, in ns.
+
+    A time shows at least its device's real step, so a bound made from it is never too small.
+    """
+    step_us = 1_000_000
+    while taken_at.microsecond % step_us:
+        step_us //= 10
+    return step_us * 1000

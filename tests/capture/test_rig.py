@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dpedkit.capture.rig import load_rig, rig_template
+from dpedkit.errors import SettingsError
+
+DSLR = '[[device]]\nname = "dslr"\nrole = "dslr"\ndriver = "gphoto2"\naddress = "usb:1"\n'
+PHONE = '[[device]]\nname = "sony"\nrole = "phone"\ndriver = "adb"\naddress = "tcp:10.0.0.2:5555"\n'
+GOOD = 'name = "tripod"\n' + DSLR + PHONE
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "tripod.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_rig_file_becomes_devices(tmp_path: Path) -> None:
+    text = GOOD + 'lag_ms = 60.5\ntrigger = "keyevent"\nfiles = ["jpg", "dng"]\n[device.settings]\niso = 100\n'
+    rig = load_rig(written(tmp_path, text))
+    assert [device.name for device in rig.devices] == ["dslr", "sony"]
+    phone = rig.devices[1]
+    assert (phone.role, phone.address, phone.lag_ns) == ("phone", "tcp:10.0.0.2:5555", 60_500_000)
+    assert phone.suffixes == (".jpg", ".dng")
+    assert phone.settings == {"iso": 100}
+
+
+@pytest.mark.parametrize("kind", ["tripod", "simulated"])
+def test_the_templates_are_rigs_of_four(tmp_path: Path, kind: str) -> None:
+    rig = load_rig(written(tmp_path, rig_template(kind)))
+    assert rig.name == "tripod"
+    assert [device.name for device in rig.devices] == ["dslr", "sony", "blackberry", "iphone"]
+    assert len(rig.rehearsal) == (4 if kind == "simulated" else 0)
+    assert rig.simulated.scale == 0.25
+
+
+MISTAKES = {
+    "two devices of one name": (GOOD.replace('"sony"', '"dslr"'), "two devices have the name 'dslr'"),
+    "two devices at one address": (
+        GOOD + PHONE.replace("sony", "htc"),
+        "two devices have the address 'tcp:10.0.0.2:5555'",
+    ),
+    "no DSLR": ('name = "tripod"\n' + PHONE, "exactly one device .* this one has none"),
+    "two DSLRs": (GOOD + DSLR.replace("dslr", "second", 1).replace("usb:1", "usb:2"), "one has 2: dslr, second"),
+    "unknown driver": (
+        GOOD.replace('"gphoto2"', '"gphoto"'),
+        r"device 'dslr'\.driver: unknown driver 'gphoto', did you mean 'gphoto2'",
+    ),
+    "unknown trigger": (
+        GOOD + 'trigger = "keyevnt"',
+        "device 'sony': unknown trigger 'keyevnt', did you mean 'keyevent'",
+    ),
+    "unknown role": (GOOD.replace('"phone"', '"fone"'), r"device 'sony'\.role: .*found 'fone'"),
+    "unknown file ending": (GOOD + 'files = ["gif"]', r"device 'sony'\.files\.0: .*found 'gif'"),
+    "no files": (GOOD + "files = []", r"device 'sony'\.files: "),
+    "negative lag": (GOOD + "lag_ms = -5", r"device 'sony'\.lag_ms: .*greater than or equal to 0, found -5"),
+    "unknown key of a device": (GOOD + "lag = 5", r"device 'sony'\.lag: unknown key, did you mean 'lag_ms'"),
+    "unknown key of the rig": ('nam = "x"\n' + GOOD, "nam: unknown key, did you mean 'name'"),
+    "unknown key of a table": (GOOD + "[thresholds]\nskew = 5", r"thresholds\.skew: unknown key, .*'skew_ms'"),
+    "a key is missing": (GOOD.replace('address = "usb:1"\n', ""), r"device 'dslr'\.address: this key is missing"),
+    "a device without a name": (GOOD.replace('name = "sony"\n', ""), r"device 1\.name: this key is missing"),
+    "no devices": ('name = "tripod"', "device: this key is missing"),
+    "device is not a table": ('name = "tripod"\ndevice = [3]', "device 0: "),
+    "device is not a list": ('name = "tripod"\ndevice = 3', "device: "),
+    "a name that is no file name": (GOOD.replace('"sony"', '"../sony"'), r"device '\.\./sony'\.name: "),
+    "an address of no kind": (GOOD.replace("usb:1", "com3"), "device 'dslr': address 'com3' must be 'simulated' or"),
+    "an address of another driver": (GOOD.replace("usb:1", "tcp:a:1"), "must be .* start with usb: or ptpip:"),
+    "an address without a place": (GOOD.replace("usb:1", "usb:"), "address 'usb:' must"),
+    "an address without a port": (GOOD.replace(":5555", ""), "must end with a host, a colon and a port"),
+    "a port that is none": (GOOD.replace(":5555", ":70000"), "a port from 1 to 65535"),
+    "scale out of range": (GOOD + "[simulated]\nscale = 2", r"simulated\.scale: .*found 2"),
+    "not TOML": ("name = ", "tripod.toml is not TOML: .*end of document"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_message_with_file_and_key(tmp_path: Path, mistake: str) -> None:
+    text, message = MISTAKES[mistake]
+    with pytest.raises(SettingsError) as caught:
+        load_rig(written(tmp_path, text))
+    assert re.search(message, caught.value.cause), caught.value.cause
+    assert "tripod.toml" in caught.value.cause
+    assert "\n" not in caught.value.cause
+    assert caught.value.remedy
+
+
+def test_bytes_that_are_no_text_are_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "tripod.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load_rig(path)
+
+
+def test_a_missing_rig_file_names_the_rigs_that_are_there(tmp_path: Path) -> None:
+    written(tmp_path, GOOD)
+    with pytest.raises(SettingsError) as caught:
+        load_rig(tmp_path / "studio.toml")
+    assert caught.value.remedy == "rigs that are there: tripod"
+
+
+def test_several_mistakes_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\(1 more after this one\)"):
+        load_rig(written(tmp_path, GOOD + "lag_ms = -1\ntimeout_s = 0"))
