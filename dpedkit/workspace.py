@@ -1,0 +1,180 @@
+"""The workspace: one folder with the settings, the index, the photos, the patches and the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from dpedkit.errors import NoWorkspace, StorageError, UsageError
+from dpedkit.files import storage_error, write_atomic
+from dpedkit.settings import Table, check, read_toml
+
+SETTINGS_FILE = "dpedkit.toml"
+
+
+class ImageSettings(Table):
+    """limit_mp  photos with more megapixels than this are refused as decompression bombs."""
+
+    limit_mp: float = Field(178, gt=0)
+
+
+class PatchSettings(Table):
+    """How pairs are cut.
+
+    size_px    side of a patch
+    stride_px  step from one patch to the next; equal to size_px: they tile, without overlap
+    """
+
+    size_px: int = Field(100, ge=16, le=1024)
+    stride_px: int = Field(100, ge=1)
+
+
+class SplitSettings(Table):
+    """Shares of the shots; a shot is never divided."""
+
+    seed: int = Field(0, ge=0)
+    train: float = Field(0.7, ge=0, le=1)
+    val: float = Field(0.1, ge=0, le=1)
+    test: float = Field(0.2, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitSettings:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train + val + test must be 1, they are {total:g}")
+        return self
+
+
+class Settings(Table):
+    """dpedkit.toml.
+
+    database  "sqlite:///FILE" relative to the workspace, or any SQLAlchemy URL
+    jobs      worker processes for align and build-patches; 0: one per processor
+    """
+
+    database: str = "sqlite:///corpus.db"
+    jobs: int = Field(0, ge=0)
+    images: ImageSettings = ImageSettings()
+    patches: PatchSettings = PatchSettings()
+    split: SplitSettings = SplitSettings()
+
+
+SETTINGS_TEMPLATE = """\
+# dpedkit workspace. Every key may be left out; what stands here are the defaults.
+
+database = "sqlite:///corpus.db"   # relative to this folder, or postgresql+psycopg://USER@HOST/NAME
+jobs = 0                           # worker processes; 0: one per processor
+
+[images]
+limit_mp = 178                     # larger photos are refused as decompression bombs
+
+[patches]
+size_px = 100
+stride_px = 100                    # smaller than size_px: patches overlap
+
+[split]                            # shares of the shots; a shot is never divided
+seed = 0
+train = 0.7
+val = 0.1
+test = 0.2
+"""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One workspace on disk."""
+
+    root: Path
+    settings: Settings
+
+    @property
+    def photos(self) -> Path:
+        """Originals, exactly as the cameras gave them."""
+        return self.root / "photos"
+
+    @property
+    def patches(self) -> Path:
+        """Shards of patches."""
+        return self.root / "patches"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per training run."""
+        return self.root / "runs"
+
+    @property
+    def keys(self) -> Path:
+        """The ADB key that phones are asked to trust."""
+        return self.root / "rigs" / "keys"
+
+    def rig_file(self, name: str) -> Path:
+        """Return the file of the rig called `name`."""
+        return self.root / "rigs" / f"{name}.toml"
+
+    def simulated(self, rig: str) -> Path:
+        """Return the state folder of a simulated rig: memory cards, truth, ports."""
+        return self.root / ".simulated" / rig
+
+    def relative(self, path: Path) -> str:
+        """Return `path` as the database holds it: relative to the workspace, with forward slashes."""
+        return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+
+def find_workspace(start: Path) -> Workspace:
+    """Return the workspace that `start` lies in.
+
+    Raises:
+        NoWorkspace: there is no dpedkit.toml in `start` or any folder above it.
+        SettingsError: its dpedkit.toml holds a wrong key or value.
+    """
+    for folder in (start.resolve(), *start.resolve().parents):
+        settings = folder / SETTINGS_FILE
+        if settings.is_file():
+            return Workspace(folder, check(Settings, read_toml(settings), str(settings)))
+    raise NoWorkspace(
+        f"no {SETTINGS_FILE} in {start.resolve()} or above",
+        "make a workspace with `dpedkit init DIR`, or name one with -C DIR",
+    )
+
+
+def create_workspace(root: Path, rigs: dict[str, Callable[[], str]]) -> Workspace:
+    """Make a workspace in `root`, a new or empty folder; rigs gives each rig file's name and text.
+
+    Raises:
+        UsageError: `root` already holds a workspace, or something else.
+        StorageError: the folder cannot be written.
+    """
+    if (root / SETTINGS_FILE).exists():
+        raise UsageError(f"{root} is a workspace already", "use it as it is, or choose another folder")
+    try:
+        if root.exists() and any(root.iterdir()):
+            raise UsageError(f"{root} is not empty", "choose a new or empty folder")
+        for name in ("photos", "patches", "runs", "rigs"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        for name, text in rigs.items():
+            write_atomic(root / "rigs" / f"{name}.toml", text().encode())
+        write_atomic(root / SETTINGS_FILE, SETTINGS_TEMPLATE.encode())  # last: only a whole workspace counts as one
+    except NotADirectoryError as error:
+        raise UsageError(f"{root} is a file", "choose a folder") from error
+    except OSError as error:
+        raise storage_error(error, root) from error
+    return find_workspace(root)
+
+
+def need_space(folder: Path, needed_bytes: int) -> None:
+    """Check that the disk of `folder` has room.
+
+    Raises:
+        StorageError: it has not.
+    """
+    import shutil
+
+    free = shutil.disk_usage(folder).free
+    if free < needed_bytes:
+        raise StorageError(
+            f"{folder} has {free / 1e6:.0f} MB free, and {needed_bytes / 1e6:.0f} MB are needed",
+            "free some space and run the same command again: what was finished is kept",
+        )
