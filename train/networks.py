@@ -18,6 +18,7 @@ _KERNELS = (11, 5, 3, 3, 3)
 _STRIDES = (4, 2, 1, 1, 2)
 _HIDDEN = 1024
 _LEAK = 0.2
+_WIDEST = 4096  # generator that a weight file may ask for
 
 
 class SameConv(nn.Conv2d):
@@ -118,8 +119,10 @@ class Generator(nn.Module):
         Raises:
             ValueError: the weights are not those of such a generator, or not finite; says which.
         """
+        if not (1 <= width <= _WIDEST and 0 <= blocks <= len(state)):
+            raise ValueError(f"a generator of width {width} with {blocks} blocks cannot be")
         with torch.device("meta"):  # costs no memory, whatever size a foreign file claims
-            generator = cls(width, min(blocks, len(state)))
+            generator = cls(width, blocks)
         expected = generator.state_dict()
         if odd := sorted(expected.keys() ^ state.keys()):
             raise ValueError(f"{odd[0]} is {'missing' if odd[0] in expected else 'unknown'}")
