@@ -1,24 +1,148 @@
-"""From a scene to a camera's photo."""
+"""From a scene to a camera's photo: one resampling, then what a sensor and a camera's processor do to light."""
 
 from __future__ import annotations
 
-import io
+from dataclasses import asdict, dataclass
 
+import cv2
 import numpy as np
-from PIL import Image
+import numpy.typing as npt
 
 from dpedkit.capture.simulate.darkroom import Frame
+from dpedkit.capture.simulate.optics import View
+from dpedkit.capture.simulate.scenes import WHITE, Scene, load_scene
 from dpedkit.capture.simulate.specs import CameraSpec, SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
+from dpedkit.images import encode_jpeg
+from dpedkit.types import F32, F64, U8
+
+U16 = npt.NDArray[np.uint16]
+
+_STRIP_ROWS = 256
+_HALO_ROWS = 12
+_SENSOR_WHITE = 32768
+_MID_GREY = 0.18
+_GREY_WORLD = 0.3
+"""How far automatic white balance follows the scene's mean colour."""
+_EXPOSURE_SD_EV, _BALANCE_SD, _SHAKE_SD_RAD = 0.05, 0.01, 6e-5
+"""How much metering, white balance and the tripod vary from shot to shot."""
+_SCENE_EXPOSURE_SD_EV, _SCENE_BALANCE_SD = 0.2, 0.03
+"""How much each camera's automatics misjudge a scene, the same at every shot of it."""
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a camera's automatics chose for one shot.
+
+    gain        of R, G, B on the scene's linear light; 1.0 is the sensor's white
+    exposure_s  exposure time
+    """
+
+    gain: F64
+    exposure_s: float
 
 
 def develop(spec: CameraSpec, state: StateFolder, config: SimulatedConfig, scene: int, shot: int) -> Frame:
-    """Return photo number `shot` of scene number `scene` as `spec` takes it."""
+    """Return photo number `shot` of scene number `scene` as `spec` (at its scaled size) takes it."""
+    cv2.setNumThreads(1)
+    random = np.random.default_rng([config.seed, scene, shot, *spec.name.encode()])
+    before = load_scene(state, config, scene)
+    view = View.of(spec, before.distance_m, random.normal(0, _SHAKE_SD_RAD, 3))
+    habit = np.random.default_rng([config.seed, scene, *spec.name.encode()])
+    exposure = meter(spec, before, view, (habit, random))
+    rgb = process(spec, expose(spec, before, view, exposure, random))
+    truth = {
+        "scene": scene,
+        "shot": shot,
+        "view": view.to_json(),
+        "look": {**asdict(spec.look), "gain": exposure.gain.tolist(), "exposure_s": exposure.exposure_s},
+    }
+    return Frame(encode_jpeg(rgb, quality=spec.look.quality), exposure.exposure_s, truth)
+
+
+def meter(
+    spec: CameraSpec, scene: Scene, view: View, draws: tuple[np.random.Generator, np.random.Generator]
+) -> Exposure:
+    """Set exposure and white balance from a coarse look at what the camera sees.
+
+    draws  where its errors come from: those of the scene, and those of the shot
+    """
     width, height = spec.size_px
-    rng = np.random.default_rng([config.seed, scene])
-    coarse = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8)).resize((width, height))
-    grain = np.random.default_rng([config.seed, scene, shot]).normal(0, 4, (height, width, 3))
-    rgb = np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(rgb).save(stream, "JPEG", quality=spec.look.quality)
-    return Frame(stream.getvalue(), 1 / 125, {"scene": scene, "shot": shot})
+    coarse = np.stack(np.meshgrid(np.linspace(0, width - 1, 48), np.linspace(0, height - 1, 36)), axis=-1)
+    x, y = np.rint(scene.to_px(view.to_plane(coarse))).astype(int).transpose(2, 0, 1)
+    seen = scene.light[y, x].reshape(-1, 3) / WHITE
+    balance = (seen.mean(axis=0)[1] / seen.mean(axis=0)) ** _GREY_WORLD
+    balance *= spec.look.cast
+    bias_ev = spec.look.exposure_ev
+    spreads = ((_SCENE_EXPOSURE_SD_EV, _SCENE_BALANCE_SD), (_EXPOSURE_SD_EV, _BALANCE_SD))
+    for random, (exposure_sd_ev, balance_sd) in zip(draws, spreads, strict=True):
+        balance *= random.lognormal(0, balance_sd, 3)
+        bias_ev += random.normal(0, exposure_sd_ev)
+    brightness = np.minimum(seen @ _LUMA, 1.5).mean()
+    exposure_s = spec.f_number**2 / 2**scene.ev * 100 / spec.iso * 2**bias_ev
+    return Exposure(balance * 2**bias_ev * _MID_GREY / brightness, float(exposure_s))
+
+
+def expose(spec: CameraSpec, scene: Scene, view: View, exposure: Exposure, random: np.random.Generator) -> U16:
+    """Return what the sensor read: uint16 [H, W, 3], linear, _SENSOR_WHITE is white.
+
+    The point spread, in scene pixels, is also what keeps the resampling free of aliases.
+    """
+    width, height = spec.size_px
+    blur_px = spec.lens.blur_px * scene.density / view.focal_px
+    blurred = cv2.GaussianBlur(np.asarray(scene.light), (0, 0), blur_px, borderType=cv2.BORDER_REPLICATE)
+    sensor = np.empty((height, width, 3), np.uint16)
+    for top in range(0, height, _STRIP_ROWS):
+        rows = slice(top, min(top + _STRIP_ROWS, height))
+        pixels = np.stack(np.meshgrid(np.arange(width), np.arange(rows.start, rows.stop)), axis=-1).astype(np.float64)
+        source = scene.to_px(view.to_plane(pixels)).astype(np.float32)
+        light = cv2.remap(blurred, source, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+        corner = np.hypot(width, height) / 2
+        radius = np.linalg.norm(pixels - (np.array([width, height]) - 1) / 2, axis=-1) / corner
+        falloff = (1 - spec.lens.vignetting * radius**2).astype(np.float32)
+        signal = light * (exposure.gain / WHITE).astype(np.float32) * falloff[..., None]
+        sensor[rows] = _read_out(spec, _leak(signal, spec.look.crosstalk), random)
+    return sensor
+
+
+def process(spec: CameraSpec, sensor: U16) -> U8:
+    """Return the finished photo, uint8 [H, W, 3]: denoised, coloured, toned and sharpened."""
+    look = spec.look
+    curve = _tone_curve(look.contrast, look.black)
+    rgb = np.empty(sensor.shape, np.uint8)
+    for top in range(0, len(sensor), _STRIP_ROWS):
+        start = max(0, top - _HALO_ROWS)
+        strip = sensor[start : top + _STRIP_ROWS + _HALO_ROWS]
+        if look.denoise_px:
+            strip = cv2.GaussianBlur(strip, (0, 0), look.denoise_px)
+        linear = strip.astype(np.float32)
+        grey = linear @ _LUMA.astype(np.float32)
+        linear = grey[..., None] + np.float32(look.saturation) * (linear - grey[..., None])
+        display = curve[np.clip(linear, 0, _SENSOR_WHITE).astype(np.uint16)]
+        display += np.float32(look.sharpen) * (display - cv2.GaussianBlur(display, (0, 0), 1.0))
+        rows = slice(top - start, top - start + _STRIP_ROWS)
+        rgb[top : top + _STRIP_ROWS] = np.rint(np.clip(display[rows], 0, 255))
+    return rgb
+
+
+def _leak(signal: F32, share: float) -> F32:
+    """Mix each channel with its neighbours, as wide colour filters do; grey stays grey."""
+    mixing = np.eye(3) * (1 - 3 * share) + share
+    mixed: F32 = signal @ mixing.astype(np.float32)
+    return mixed
+
+
+def _read_out(spec: CameraSpec, signal: F32, random: np.random.Generator) -> U16:
+    """Add shot and read noise, clip at white."""
+    spread = np.sqrt(spec.look.shot_noise * signal + np.float32(spec.look.read_noise**2))
+    noisy = signal + spread * random.standard_normal(signal.shape, dtype=np.float32)
+    return np.clip(noisy * _SENSOR_WHITE, 0, _SENSOR_WHITE).astype(np.uint16)
+
+
+def _tone_curve(contrast: float, black: float) -> F32:
+    """Return the display value, 0-255, of each sensor level: sRGB, then an S-curve, then lifted or crushed shadows."""
+    linear = np.arange(_SENSOR_WHITE + 1) / _SENSOR_WHITE
+    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    curved = srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)
+    return ((black + (1 - black) * curved) * 255).astype(np.float32)
