@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dpedkit.capture.drivers import find_driver
 from dpedkit.errors import SettingsError
-from dpedkit.files import storage_error
+from dpedkit.settings import Table, check, nearest, read_toml
 
 SIMULATED = "simulated"
 
 Setting = str | int | float | bool
 
 
-class _Table(BaseModel):
-    """A TOML table: read only, and a key nobody knows is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Device(_Table):
+class Device(Table):
     """One camera of a rig.
 
     name       part of its photos' file names
@@ -48,7 +40,7 @@ class Device(_Table):
     files: tuple[Literal["jpg", "heic", "cr2", "cr3", "nef", "arw", "dng"], ...] = Field(("jpg",), min_length=1)
     lag_ms: float = Field(0.0, ge=0)
     timeout_s: float = Field(30.0, gt=0)
-    settings: dict[str, Setting] = {}
+    settings: dict[str, Setting] = Field(default_factory=dict)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -76,14 +68,14 @@ class Device(_Table):
             # what follows a colon is the trigger's own: "tap:540,1800"
             trigger = self.trigger.split(":")[0]
             if trigger not in driver.triggers:
-                near = _nearest(trigger, driver.triggers)
+                near = nearest(trigger, driver.triggers)
                 raise ValueError(f"unknown trigger {trigger!r}{near}; {self.driver} has: {', '.join(driver.triggers)}")
         if self.address != SIMULATED:
             _check_address(self.address, driver.schemes)
         return self
 
 
-class Thresholds(_Table):
+class Thresholds(Table):
     """When a shot is flagged.
 
     skew_ms  spread of the shutter times of one shot
@@ -92,20 +84,20 @@ class Thresholds(_Table):
     skew_ms: float = Field(100.0, gt=0)
 
 
-class Simulated(_Table):
+class Simulated(Table):
     """How the rehearsal rig renders.
 
     scale   size of its photos against the real sensors', 0.01 to 1
     seed    of scenes, noise and jitter
-    scenes  a folder of photos to point the cameras at; empty: generated scenes
+    scenes  a folder of photos to point the cameras at, relative to the rig file's; None: generated scenes
     """
 
     scale: float = Field(0.25, ge=0.01, le=1)
     seed: int = Field(0, ge=0)
-    scenes: str = ""
+    scenes: Path | None = None
 
 
-class Rig(_Table):
+class Rig(Table):
     """One DSLR and any number of phones on one tripod."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
@@ -138,29 +130,19 @@ def load_rig(path: Path) -> Rig:
         SettingsError: no such file, not TOML, or a wrong key or value; the message names the file and the key.
         StorageError: the file cannot be read.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(found.stem for found in path.parent.glob("*.toml"))) or "none"
-        raise SettingsError(f"no rig file {path}", f"rigs that are there: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not TOML: {error}", "correct the file there") from None
-    except OSError as error:
-        raise storage_error(error, path) from error
-    try:
-        return Rig.model_validate(table)
-    except ValidationError as error:
-        raise _explain(error, path, table) from None
+    rig = check(Rig, read_toml(path), str(path))
+    if rig.simulated.scenes is None or rig.simulated.scenes == Path():  # "" in the file
+        scenes = None
+    else:
+        scenes = (path.parent / rig.simulated.scenes.expanduser()).resolve()
+        if not scenes.is_dir():
+            raise SettingsError(f"{path}: simulated.scenes: no folder {scenes}", "correct it there")
+    return rig.model_copy(update={"simulated": rig.simulated.model_copy(update={"scenes": scenes})})
 
 
 def rig_template(kind: Literal["tripod", "simulated"]) -> str:
     """Return the commented rig file that `dpedkit init` writes to rigs/tripod.toml."""
     return files("dpedkit.capture").joinpath(f"rig_{kind}.toml").read_text(encoding="utf-8")
-
-
-def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _check_address(address: str, schemes: Sequence[str]) -> None:
@@ -173,31 +155,3 @@ def _check_address(address: str, schemes: Sequence[str]) -> None:
     needs_port = scheme == "tcp" or (scheme == "ptpip" and colon)
     if needs_port and not (host and port.isdecimal() and 0 < int(port) < 65536):
         raise ValueError(f"address {address!r} must end with a host, a colon and a port from 1 to 65535")
-
-
-def _explain(error: ValidationError, path: Path, table: dict[str, Any]) -> SettingsError:
-    """Turn pydantic's first complaint into one line of cause, with file and key, and one of remedy."""
-    first, *others = error.errors()
-    where, keys = _place(list(first["loc"]), table)
-    cause, remedy = f"{first['msg']}, found {first['input']!r}", "correct the key there"
-    if first["type"] == "extra_forbidden":
-        cause, remedy = f"unknown key{_nearest(str(first['loc'][-1]), keys)}", f"known keys: {', '.join(keys)}"
-    elif first["type"] == "missing":
-        cause, remedy = "this key is missing", "add it"
-    elif first["type"] == "value_error":
-        cause = first["msg"].removeprefix("Value error, ")
-    if others:
-        remedy += f" ({len(others)} more after this one)"
-    return SettingsError(": ".join(filter(None, [str(path), where, cause])), remedy)
-
-
-def _place(loc: list[int | str], table: dict[str, Any]) -> tuple[str, list[str]]:
-    """Name the place that pydantic means, and list the keys known there."""
-    tables: dict[str, type[_Table]] = {"device": Device, "thresholds": Thresholds, "simulated": Simulated}
-    model = tables.get(str(loc[0]), Rig) if len(loc) > 1 else Rig
-    keys = [field.alias or key for key, field in model.model_fields.items()]
-    if model is Device:
-        device = table["device"][loc[1]]
-        name = device.get("name", loc[1]) if isinstance(device, dict) else loc[1]
-        loc = [f"device {name!r}", *loc[2:]]
-    return ".".join(map(str, loc)), keys

@@ -102,19 +102,18 @@ class Session:
     ) -> dict[str, Taken]:
         """Take the shot on every camera's own thread; device name -> what it gave."""
         jobs: dict[Future[Taken], str] = {}
-        waiting: dict[Future[Taken], str] = {}
+        done: set[Future[Taken]] = set()
         try:
             for worker, armed in ready:
                 jobs[worker.call(partial(worker.take, plan, armed, self._folder))] = worker.device.name
-            waiting |= jobs
             for job in as_completed(jobs):
-                del waiting[job]
+                done.add(job)
                 for photo in job.result().photos:
                     on_photo(photo)
         except BaseException:
             for worker in self._workers:
                 worker.interrupt()
-            for job in waiting:  # what was on the disk before Ctrl-C came is not forgotten
+            for job in jobs.keys() - done:  # what was on the disk before Ctrl-C came is not forgotten
                 for photo in job.result().photos:
                     on_photo(photo)
             raise
@@ -186,7 +185,7 @@ def connect(rig: Rig, state: Path) -> Iterator[Connection]:
     from dpedkit.capture.simulate.supervisor import SimulatedRig
 
     settings = rig.simulated
-    config = SimulatedConfig(settings.scale, settings.seed, settings.scenes or None)
+    config = SimulatedConfig(settings.scale, settings.seed, str(settings.scenes) if settings.scenes else None)
     with SimulatedRig(config, state, rehearsal) as simulated:
         yield Connection(real | simulated.addresses, simulated.next_scene)
 

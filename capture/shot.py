@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import Literal
 
@@ -109,10 +110,10 @@ def spread(shutters: Mapping[str, ShutterTime]) -> Skew | None:
     """Return how far apart the shutters opened, with the interval that their bounds leave."""
     if len(shutters) < 2:
         return None
-    times = shutters.values()
-    measured = max(s.t_ns for s in times) - min(s.t_ns for s in times)
-    most = max(s.t_ns + s.bound_ns for s in times) - min(s.t_ns - s.bound_ns for s in times)
-    least = max(s.t_ns - s.bound_ns for s in times) - min(s.t_ns + s.bound_ns for s in times)
+    pairs = list(permutations(shutters.values(), 2))
+    measured = max(late.t_ns - early.t_ns for late, early in pairs)
+    most = max(late.t_ns + late.bound_ns - early.t_ns + early.bound_ns for late, early in pairs)
+    least = max(late.t_ns - late.bound_ns - early.t_ns - early.bound_ns for late, early in pairs)
     in_order = sorted(shutters, key=lambda device: shutters[device].t_ns)
     return Skew(measured, max(most - measured, measured - max(least, 0)), tuple(in_order))
 

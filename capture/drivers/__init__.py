@@ -10,7 +10,6 @@ Its class fulfils `dpedkit.capture.camera.Camera` and is called as `WebcamCamera
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +18,7 @@ from typing import cast
 
 from dpedkit.capture.camera import Camera
 from dpedkit.errors import MissingExtra, SettingsError
+from dpedkit.settings import nearest
 
 ENTRY_POINTS = "dpedkit.cameras"
 
@@ -77,8 +77,4 @@ def find_driver(name: str) -> Driver:
     if name in foreign:
         return Driver(foreign[name])
     known = sorted([*DRIVERS, *foreign])
-    near = difflib.get_close_matches(name, known, n=1)
-    raise SettingsError(
-        f"unknown driver {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
-        f"drivers that are installed: {', '.join(known)}",
-    )
+    raise SettingsError(f"unknown driver {name!r}{nearest(name, known)}", f"drivers here: {', '.join(known)}")

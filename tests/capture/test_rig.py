@@ -55,7 +55,7 @@ MISTAKES = {
         "device 'sony': unknown trigger 'keyevnt', did you mean 'keyevent'",
     ),
     "unknown role": (GOOD.replace('"phone"', '"fone"'), r"device 'sony'\.role: .*found 'fone'"),
-    "unknown file ending": (GOOD + 'files = ["gif"]', r"device 'sony'\.files\.0: .*found 'gif'"),
+    "unknown file ending": (GOOD + 'files = ["gif"]', r"device 'sony'\.files 0: .*found 'gif'"),
     "no files": (GOOD + "files = []", r"device 'sony'\.files: "),
     "negative lag": (GOOD + "lag_ms = -5", r"device 'sony'\.lag_ms: .*greater than or equal to 0, found -5"),
     "unknown key of a device": (GOOD + "lag = 5", r"device 'sony'\.lag: unknown key, did you mean 'lag_ms'"),
@@ -73,6 +73,7 @@ MISTAKES = {
     "an address without a port": (GOOD.replace(":5555", ""), "must end with a host, a colon and a port"),
     "a port that is none": (GOOD.replace(":5555", ":70000"), "a port from 1 to 65535"),
     "scale out of range": (GOOD + "[simulated]\nscale = 2", r"simulated\.scale: .*found 2"),
+    "scenes that are not there": (GOOD + '[simulated]\nscenes = "nowhere"', r"simulated\.scenes: no folder .*nowhere"),
     "not TOML": ("name = ", "tripod.toml is not TOML: .*end of document"),
 }
 
@@ -88,6 +89,13 @@ def test_a_mistake_is_one_message_with_file_and_key(tmp_path: Path, mistake: str
     assert caught.value.remedy
 
 
+def test_scenes_are_found_from_the_rig_file(tmp_path: Path) -> None:
+    (tmp_path / "views").mkdir()
+    path = written(tmp_path, GOOD + '[simulated]\nscenes = "views"')
+    assert load_rig(path).simulated.scenes == tmp_path / "views"
+    assert load_rig(written(tmp_path, GOOD + '[simulated]\nscenes = ""')).simulated.scenes is None
+
+
 def test_bytes_that_are_no_text_are_not_toml(tmp_path: Path) -> None:
     path = tmp_path / "tripod.toml"
     path.write_bytes(b"\xff\xfe\x00")
@@ -99,7 +107,7 @@ def test_a_missing_rig_file_names_the_rigs_that_are_there(tmp_path: Path) -> Non
     written(tmp_path, GOOD)
     with pytest.raises(SettingsError) as caught:
         load_rig(tmp_path / "studio.toml")
-    assert caught.value.remedy == "rigs that are there: tripod"
+    assert caught.value.remedy == "TOML files that are there: tripod"
 
 
 def test_several_mistakes_are_counted(tmp_path: Path) -> None:
