@@ -1,1 +1,44 @@
-"""The corpus: schema, reading, writing, shards, splits."""
+"""The corpus: schema, reading, writing, shards, splits.
+
+with open_corpus(root) as corpus:
+    corpus.pairs()                  reads are DataFrames
+    corpus.store.add_alignment(...) writes are short transactions
+"""
+
+from dpedkit.db.corpus import Corpus, open_corpus
+from dpedkit.db.records import (
+    AlignmentRecord,
+    Counts,
+    DeviceRecord,
+    PatchRecord,
+    PhotoRecord,
+    RunRecord,
+    ScoreRecord,
+    SessionRecord,
+    ShotRecord,
+    Snapshot,
+    SplitName,
+)
+from dpedkit.db.shards import open_shard, write_shard
+from dpedkit.db.splits import assign_splits
+from dpedkit.db.store import Store
+
+__all__ = [
+    "AlignmentRecord",
+    "Corpus",
+    "Counts",
+    "DeviceRecord",
+    "PatchRecord",
+    "PhotoRecord",
+    "RunRecord",
+    "ScoreRecord",
+    "SessionRecord",
+    "ShotRecord",
+    "Snapshot",
+    "SplitName",
+    "Store",
+    "assign_splits",
+    "open_corpus",
+    "open_shard",
+    "write_shard",
+]

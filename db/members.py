@@ -1,0 +1,97 @@
+"""Which patches a trainer gets, in which order, and where their pixels lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import aliased
+
+from dpedkit.db.frames import Query
+from dpedkit.db.pairs import ShardPairs
+from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Snapshot, SnapshotPatch, Split
+from dpedkit.errors import CorpusError
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """An ordered list of patches.
+
+    ids           [N]  of their rows
+    places        [N]  (shard, row)
+    content_hash  SHA-256 over their keys, in order
+    """
+
+    ids: Sequence[int]
+    places: Sequence[tuple[str, int]]
+    content_hash: str
+
+    def source(self, folder: Path) -> ShardPairs:
+        """Return the patches' pixels, from the shards in `folder`."""
+        names = sorted({shard for shard, _ in self.places})
+        number = {name: index for index, name in enumerate(names)}
+        shard_of = np.array([number[shard] for shard, _ in self.places], dtype=np.int64)
+        row_of = np.array([row for _, row in self.places], dtype=np.int64)
+        return ShardPairs(folder, names, shard_of, row_of, self.content_hash)
+
+
+def find_members(connection: Connection, phone: str, split: str) -> Members:
+    """Return one phone's kept patches of current alignments in one split, ordered by key.
+
+    Raises:
+        CorpusError: there are none, or they are not all of one size.
+    """
+    photo = aliased(Photo)
+    statement = (
+        _located()
+        .join(Alignment, Patch.alignment_id == Alignment.id)
+        .join(photo, Alignment.phone_photo_id == photo.id)
+        .join(Device, photo.device_id == Device.id)
+        .join(Split, photo.shot_id == Split.shot_id)
+        .where(Patch.keep, Alignment.current, Device.name == phone, Split.split == split)
+        .order_by(Patch.key)
+    )
+    rows = connection.execute(statement).all()
+    if not rows:
+        raise CorpusError(
+            f"no kept patches of phone {phone!r} in split {split!r}",
+            "run `dpedkit build-patches`; `dpedkit status` shows what there is",
+        )
+    if len(sizes := {row.size for row in rows}) > 1:
+        raise CorpusError(
+            f"patches of phone {phone!r} have several sizes: {sorted(sizes)} px", "run `dpedkit build-patches` again"
+        )
+    return _members(rows)
+
+
+def frozen_members(connection: Connection, content_hash: str) -> Members:
+    """Return the patches of a snapshot.
+
+    Raises:
+        CorpusError: no such snapshot.
+    """
+    statement = (
+        _located()
+        .join(SnapshotPatch, SnapshotPatch.patch_id == Patch.id)
+        .join(Snapshot, SnapshotPatch.snapshot_id == Snapshot.id)
+        .where(Snapshot.hash == content_hash)
+        .order_by(SnapshotPatch.position)
+    )
+    rows = connection.execute(statement).all()
+    if not rows:
+        raise CorpusError(f"the corpus holds no snapshot {content_hash!r}", "train on a snapshot of this workspace")
+    return _members(rows)
+
+
+def _located() -> Query:
+    return select(Patch.id, Patch.key, Patch.size, Patch.row, Shard.name).join(Shard, Patch.shard_id == Shard.id)
+
+
+def _members(rows: Sequence[Any]) -> Members:
+    content_hash = hashlib.sha256("".join(f"{row.key}\n" for row in rows).encode()).hexdigest()
+    return Members([row.id for row in rows], [(row.name, row.row) for row in rows], content_hash)

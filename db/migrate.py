@@ -1,0 +1,98 @@
+"""Bring a database to the schema this version of dpedkit knows.
+
+Revisions are files in migrations/versions, run in order inside one transaction: a database is at one revision or the
+next, never between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect
+
+from dpedkit.db.engine import explained, reading, writing
+from dpedkit.db.schema import Base
+from dpedkit.errors import CorpusError
+from dpedkit.files import atomic_file
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
+    """Create the tables of an empty database, or upgrade an older one after a backup copy beside it.
+
+    Processes that open the same database at once take turns; the first does the work.
+
+    Raises:
+        CorpusError: the database is of a newer dpedkit or another program, or not sound.
+        StorageError: it cannot be read or written.
+    """
+    script = ScriptDirectory(migrations)
+    with reading(engine) as connection:
+        found = _revision(connection, script)
+    if found != script.get_current_head():
+        with writing(engine) as connection:
+            found = _revision(connection, script)  # another process may have been here first
+            if found and engine.dialect.name == "sqlite":
+                _back_up(engine, found)
+            _run(connection, script)
+    if engine.dialect.name == "sqlite":
+        _use_wal(engine)
+
+
+def _revision(connection: Connection, script: ScriptDirectory) -> str | None:
+    """Return the database's revision, None for an empty one."""
+    name = connection.engine.url.database
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is None and (tables := inspect(connection).get_table_names()):
+        raise CorpusError(
+            f"{name} holds tables of another program: {', '.join(sorted(tables)[:3])}",
+            "move it away, or name another `database` in dpedkit.toml",
+        )
+    known = [revision.revision for revision in script.walk_revisions()]
+    if found is not None and found not in known:
+        raise CorpusError(
+            f"{name} was written by a newer dpedkit (revision {found}; this one knows up to {known[0]})",
+            "upgrade dpedkit, or put back a backup (corpus.db.backup-*)",
+        )
+    return found
+
+
+def _run(connection: Connection, script: ScriptDirectory) -> None:
+    head = script.get_current_head()
+
+    def missing(revision: str, _context: MigrationContext) -> list[object]:
+        return list(script._upgrade_revs(str(head), revision))  # as in the manual of EnvironmentContext
+
+    with EnvironmentContext(Config(), script, fn=missing) as environment:
+        environment.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+        environment.run_migrations()
+
+
+def _back_up(engine: Engine, revision: str) -> None:
+    database = Path(str(engine.url.database))
+    backup = database.with_name(f"{database.name}.backup-{revision}")
+    with (
+        explained(engine),
+        atomic_file(backup) as temporary,
+        closing(sqlite3.connect(database)) as source,
+        closing(sqlite3.connect(temporary)) as target,
+    ):
+        source.backup(target)
+
+
+def _use_wal(engine: Engine) -> None:
+    """Let readers and the writer work side by side; the mode stays with the file."""
+    with explained(engine), closing(sqlite3.connect(str(engine.url.database))) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            # another process is switching it at this moment

@@ -1,0 +1,139 @@
+"""The queries behind the DataFrames of `Corpus`, which documents their columns."""
+
+from __future__ import annotations
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import aliased
+
+from dpedkit.db.frames import Query
+from dpedkit.db.schema import Alignment, Device, Patch, Photo, Run, Score, Session, Shard, Shot, Split
+
+_phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
+_phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
+
+
+def shots() -> Query:
+    """Return every shot with its session and split."""
+    return (
+        select(
+            Shot.key.label("shot"),
+            Session.name.label("session"),
+            Shot.number,
+            Shot.scene,
+            Shot.scheduled_ns,
+            Shot.status,
+            Shot.reason,
+            Shot.skew_ns,
+            Shot.skew_bound_ns,
+            Split.split,
+        )
+        .join_from(Shot, Session)
+        .outerjoin(Split)
+        .order_by(Shot.key)
+    )
+
+
+def photos() -> Query:
+    """Return every photo with its shot, device and split."""
+    own = [column for column in Photo.__table__.c if column.name not in ("id", "shot_id", "device_id")]
+    return (
+        select(Shot.key.label("shot"), Device.name.label("device"), Device.role, Split.split, *own)
+        .join_from(Photo, Shot)
+        .join(Device)
+        .outerjoin(Split, Split.shot_id == Shot.id)
+        .order_by(Shot.key, Device.name)
+    )
+
+
+def pairs() -> Query:
+    """Return every phone photo and DSLR photo of the same shot, with their current alignment and its patches."""
+    cut = (
+        select(
+            Patch.alignment_id,
+            func.count().label("patches"),
+            func.sum(case((Patch.keep, 1), else_=0)).label("kept"),
+            func.min(Patch.shard_id).label("shard_id"),
+        )
+        .where(Patch.reason != "superseded")
+        .group_by(Patch.alignment_id)
+        .subquery()
+    )
+    return (
+        select(
+            Shot.key.label("shot"),
+            Session.name.label("session"),
+            Shot.scene,
+            Split.split,
+            _phone_device.name.label("phone"),
+            _dslr_device.name.label("dslr"),
+            _phone.path.label("phone_path"),
+            _dslr.path.label("dslr_path"),
+            _phone.sha256.label("phone_sha256"),
+            _dslr.sha256.label("dslr_sha256"),
+            Alignment.key.label("alignment"),
+            Alignment.version,
+            func.coalesce(Alignment.status, "new").label("status"),
+            func.coalesce(Alignment.reason, "").label("reason"),
+            Alignment.residual_px,
+            Alignment.residual_p95_px,
+            Alignment.inliers,
+            Alignment.overlap,
+            Alignment.patches_key,
+            func.coalesce(cut.c.patches, 0).label("patches"),
+            func.coalesce(cut.c.kept, 0).label("kept"),
+            Shard.name.label("shard"),
+        )
+        .join_from(_phone, _phone_device, (_phone.device_id == _phone_device.id) & (_phone_device.role == "phone"))
+        .join(Shot, _phone.shot_id == Shot.id)
+        .join(Session, Shot.session_id == Session.id)
+        .join(_dslr, _dslr.shot_id == Shot.id)
+        .join(_dslr_device, (_dslr.device_id == _dslr_device.id) & (_dslr_device.role == "dslr"))
+        .outerjoin(Split, Split.shot_id == Shot.id)
+        .outerjoin(
+            Alignment,
+            (Alignment.phone_photo_id == _phone.id) & (Alignment.dslr_photo_id == _dslr.id) & Alignment.current,
+        )
+        .outerjoin(cut, cut.c.alignment_id == Alignment.id)
+        .outerjoin(Shard, Shard.id == cut.c.shard_id)
+        .order_by(Shot.key, _phone_device.name, _dslr_device.name)
+    )
+
+
+def patches() -> Query:
+    """Return every patch in use, with the ids of its alignment and shard."""
+    own = [column for column in Patch.__table__.c if column.name not in ("id", "key")]
+    return select(Patch.key.label("patch"), *own).where(Patch.reason != "superseded")
+
+
+def patch_alignments() -> Query:
+    """Return what patches share: each current alignment's shot, split and devices."""
+    return (
+        select(
+            Alignment.id.label("alignment_id"),
+            Alignment.key.label("alignment"),
+            Shot.key.label("shot"),
+            Split.split,
+            _phone_device.name.label("phone"),
+            _dslr_device.name.label("dslr"),
+        )
+        .join_from(Alignment, _phone, Alignment.phone_photo_id == _phone.id)
+        .join(_phone_device, _phone.device_id == _phone_device.id)
+        .join(_dslr, Alignment.dslr_photo_id == _dslr.id)
+        .join(_dslr_device, _dslr.device_id == _dslr_device.id)
+        .join(Shot, _phone.shot_id == Shot.id)
+        .outerjoin(Split, Split.shot_id == Shot.id)
+        .where(Alignment.current)
+    )
+
+
+def runs() -> Query:
+    """Return every training run."""
+    return select(
+        Run.name.label("run"), Run.phone, Run.recipe, Run.snapshot_hash, Run.status, Run.config, Run.created_ns
+    ).order_by(Run.created_ns, Run.id)
+
+
+def scores() -> Query:
+    """Return every score."""
+    own = [column for column in Score.__table__.c if column.name != "id"]
+    return select(*own).order_by(Score.phone, Score.split, Score.protocol, Score.name)

@@ -1,0 +1,189 @@
+"""What the store takes in and gives back: plain records, each field the column of the same name in schema.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dpedkit.types import Json
+
+SplitName = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """A camera, known by its name in the rig file."""
+
+    name: str
+    role: Literal["dslr", "phone"]
+    model: str = ""
+    serial: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """One run of the capture command, or one import; `name` starts its shots' keys."""
+
+    name: str
+    rig: str
+    started_ns: int
+    settings: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShotRecord:
+    """One firing of the rig.
+
+    key            "SESSION/NUMBER", for example "20261122-170301/0001"
+    session        name of a session that was added before
+    reason         why it is incomplete
+    skew_ns        largest difference of shutter times, known to +- skew_bound_ns; None: not known
+    """
+
+    key: str
+    session: str
+    number: int
+    scene: str = ""
+    scheduled_ns: int | None = None
+    status: Literal["complete", "incomplete"] = "complete"
+    reason: str = ""
+    skew_ns: int | None = None
+    skew_bound_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRecord:
+    """One photo of a shot.
+
+    device       name of a device that was added before
+    path         where its file lies, relative to the workspace, with forward slashes
+    device_path  where it lay on the camera
+    taken_at     its EXIF time, as text; "" where it has none
+    shutter_ns   when its shutter opened, known to +- shutter_bound_ns; None: not known
+    clipped      share of pixels, 0 to 1
+    """
+
+    device: str
+    path: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+    device_path: str = ""
+    taken_at: str = ""
+    exposure_s: float | None = None
+    f_number: float | None = None
+    iso: float | None = None
+    shutter_ns: int | None = None
+    shutter_bound_ns: int | None = None
+    sharpness: float | None = None
+    clipped: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlignmentRecord:
+    """What the aligner found for two photos that were added before.
+
+    key      hash of both photos' SHA-256, the options and the aligner's version
+    reason   a short word for tables, where it was not aligned
+    model    what maps the phone's points to the DSLR's, in the aligner's own terms
+    overlap  share of the phone photo that the DSLR photo shows, 0 to 1
+    """
+
+    key: str
+    phone_sha256: str
+    dslr_sha256: str
+    version: str
+    status: Literal["aligned", "rejected", "failed"]
+    reason: str = ""
+    model: Json = field(default_factory=dict)
+    residual_px: float | None = None
+    residual_p95_px: float | None = None
+    inliers: int | None = None
+    overlap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRecord:
+    """One matched pair of squares.
+
+    key     hash that stands for its pixels: its alignment's key, its place and size, the cutter's version
+    row     its row in the shard
+    x, y    its top left corner, px
+    size    its side, px
+    keep    whether it passed the gates; reason says which one it failed
+    """
+
+    key: str
+    row: int
+    x: int
+    y: int
+    size: int
+    ncc: float | None = None
+    crlb_px: float | None = None
+    shift_px: float | None = None
+    rotation_deg: float | None = None
+    sharpness_phone: float | None = None
+    sharpness_dslr: float | None = None
+    clipped: float | None = None
+    std: float | None = None
+    keep: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen, ordered list of patches; `hash` is the SHA-256 over their keys, in order."""
+
+    hash: str
+    phone: str
+    split: SplitName
+    patches: int
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One training run on a frozen list of patches."""
+
+    name: str
+    phone: str
+    recipe: str
+    snapshot_hash: str
+    status: str = "running"
+    config: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRecord:
+    """How well a run or method (`name`) does for one phone on one split under one protocol."""
+
+    name: str
+    phone: str
+    split: SplitName
+    protocol: str
+    psnr: float | None
+    ssim: float | None
+    ms_ssim: float | None
+    photos: int
+    patches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of everything there is; pairs and patches count current alignments only.
+
+    photos  by device      pairs  by status ("new" where not aligned yet)
+    splits  shots by split
+    """
+
+    sessions: int
+    shots: int
+    incomplete_shots: int
+    photos: dict[str, int]
+    pairs: dict[str, int]
+    patches: int
+    kept_patches: int
+    splits: dict[str, int]
+    snapshots: int
+    runs: int

@@ -1,0 +1,230 @@
+"""The tables of the corpus.
+
+    device   photo ── alignment ── patch ── snapshot_patch ── snapshot ── run      score
+    session ── shot ── split                  shard                                decision
+
+Ids are private to the database; everything outside names a row by its key: a shot by "SESSION/NUMBER", a photo by
+its SHA-256, an alignment or a patch by the hash of what it was made from. Columns ending in `_ns` are nanoseconds of
+the host's wall clock. Paths are relative to the workspace, with forward slashes. A change here needs a new file in
+migrations/versions; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dpedkit.types import Json
+
+Id = Annotated[int, mapped_column(primary_key=True)]
+Ns = Annotated[int, mapped_column(BigInteger)]
+Name = Annotated[str, mapped_column(unique=True)]
+
+
+class Base(DeclarativeBase):
+    """What all tables share: constraint names that later migrations can rely on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {Json: JSON, float: Double}  # noqa: RUF012  (SQLAlchemy's own attribute)
+
+
+class Device(Base):
+    """A camera. `role` is "dslr" or "phone"."""
+
+    __tablename__ = "device"
+    id: Mapped[Id]
+    name: Mapped[Name]
+    role: Mapped[str]
+    model: Mapped[str]
+    serial: Mapped[str]
+
+
+class Session(Base):
+    """One run of the capture command, or one import."""
+
+    __tablename__ = "session"
+    id: Mapped[Id]
+    name: Mapped[Name]
+    rig: Mapped[str]
+    started_ns: Mapped[Ns]
+    settings: Mapped[Json]
+
+
+class Shot(Base):
+    """One firing of the rig. `skew_ns` is the largest shutter-time difference, known to +- `skew_bound_ns`."""
+
+    __tablename__ = "shot"
+    id: Mapped[Id]
+    key: Mapped[Name]
+    session_id: Mapped[int] = mapped_column(ForeignKey("session.id"), index=True)
+    number: Mapped[int]
+    scene: Mapped[str]
+    scheduled_ns: Mapped[Ns | None]
+    status: Mapped[str]
+    reason: Mapped[str]
+    skew_ns: Mapped[Ns | None]
+    skew_bound_ns: Mapped[Ns | None]
+
+
+class Photo(Base):
+    """A file a camera gave us, never rewritten. `taken_at` is its EXIF time as text; `clipped` a share of pixels."""
+
+    __tablename__ = "photo"
+    __table_args__ = (UniqueConstraint("shot_id", "device_id"),)
+    id: Mapped[Id]
+    shot_id: Mapped[int] = mapped_column(ForeignKey("shot.id"))
+    device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), index=True)
+    sha256: Mapped[Name]
+    path: Mapped[Name]
+    size_bytes: Mapped[Ns]
+    width: Mapped[int]
+    height: Mapped[int]
+    device_path: Mapped[str]
+    taken_at: Mapped[str]
+    exposure_s: Mapped[float | None]
+    f_number: Mapped[float | None]
+    iso: Mapped[float | None]
+    shutter_ns: Mapped[Ns | None]
+    shutter_bound_ns: Mapped[Ns | None]
+    sharpness: Mapped[float | None]
+    clipped: Mapped[float | None]
+
+
+class Alignment(Base):
+    """What the aligner found for one pair of photos; of a pair's alignments only the newest is `current`.
+
+    patches_key  what its patches were cut with; None: not cut yet
+    """
+
+    __tablename__ = "alignment"
+    id: Mapped[Id]
+    key: Mapped[Name]
+    phone_photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"), index=True)
+    dslr_photo_id: Mapped[int] = mapped_column(ForeignKey("photo.id"), index=True)
+    current: Mapped[bool]
+    version: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str]
+    model: Mapped[Json]
+    residual_px: Mapped[float | None]
+    residual_p95_px: Mapped[float | None]
+    inliers: Mapped[int | None]
+    overlap: Mapped[float | None]
+    patches_key: Mapped[str | None]
+
+
+class Shard(Base):
+    """A file of patches, named by its content, in the workspace's patches/ folder."""
+
+    __tablename__ = "shard"
+    id: Mapped[Id]
+    name: Mapped[Name]
+
+
+class Patch(Base):
+    """One matched pair of squares, its scores, and where its pixels lie. `keep` is the gates' verdict."""
+
+    __tablename__ = "patch"
+    id: Mapped[Id]
+    key: Mapped[Name]
+    alignment_id: Mapped[int] = mapped_column(ForeignKey("alignment.id"), index=True)
+    shard_id: Mapped[int] = mapped_column(ForeignKey("shard.id"), index=True)
+    row: Mapped[int]
+    x: Mapped[int]
+    y: Mapped[int]
+    size: Mapped[int]
+    ncc: Mapped[float | None]
+    crlb_px: Mapped[float | None]
+    shift_px: Mapped[float | None]
+    rotation_deg: Mapped[float | None]
+    sharpness_phone: Mapped[float | None]
+    sharpness_dslr: Mapped[float | None]
+    clipped: Mapped[float | None]
+    std: Mapped[float | None]
+    keep: Mapped[bool]
+    reason: Mapped[str]
+
+
+class Split(Base):
+    """Which split a shot belongs to, for good. `seed` is the seed that put it there."""
+
+    __tablename__ = "split"
+    shot_id: Mapped[int] = mapped_column(ForeignKey("shot.id"), primary_key=True)
+    split: Mapped[str]
+    seed: Mapped[Ns]
+
+
+class Decision(Base):
+    """A person's or a rule's accept or reject of a shot, pair or patch; the last one holds, none is erased."""
+
+    __tablename__ = "decision"
+    __table_args__ = (Index(None, "kind", "key"),)
+    id: Mapped[Id]
+    kind: Mapped[str]
+    key: Mapped[str]
+    verdict: Mapped[str]
+    who: Mapped[str]
+    why: Mapped[str]
+    decided_ns: Mapped[Ns]
+
+
+class Snapshot(Base):
+    """A frozen, ordered list of patches; `hash` is the SHA-256 over their keys."""
+
+    __tablename__ = "snapshot"
+    id: Mapped[Id]
+    hash: Mapped[Name]
+    phone: Mapped[str]
+    split: Mapped[str]
+    patches: Mapped[int]
+    created_ns: Mapped[Ns]
+
+
+class SnapshotPatch(Base):
+    """The patch at one position of a snapshot."""
+
+    __tablename__ = "snapshot_patch"
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    patch_id: Mapped[int] = mapped_column(ForeignKey("patch.id"), index=True)
+
+
+class Run(Base):
+    """One training run."""
+
+    __tablename__ = "run"
+    id: Mapped[Id]
+    name: Mapped[Name]
+    phone: Mapped[str]
+    recipe: Mapped[str]
+    snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.hash"))
+    status: Mapped[str]
+    config: Mapped[Json]
+    created_ns: Mapped[Ns]
+
+
+class Score(Base):
+    """How well one run or method does for one phone on one split under one protocol."""
+
+    __tablename__ = "score"
+    __table_args__ = (UniqueConstraint("name", "phone", "split", "protocol"),)
+    id: Mapped[Id]
+    name: Mapped[str]
+    phone: Mapped[str]
+    split: Mapped[str]
+    protocol: Mapped[str]
+    psnr: Mapped[float | None]
+    ssim: Mapped[float | None]
+    ms_ssim: Mapped[float | None]
+    photos: Mapped[int]
+    patches: Mapped[int]
+    created_ns: Mapped[Ns]

@@ -1,0 +1,227 @@
+"""Writing to the corpus: short transactions, each whole or not there, each harmless to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import cast
+
+from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, select, update
+
+from dpedkit.db.engine import writing
+from dpedkit.db.members import Members, find_members
+from dpedkit.db.records import (
+    AlignmentRecord,
+    DeviceRecord,
+    PatchRecord,
+    PhotoRecord,
+    RunRecord,
+    ScoreRecord,
+    SessionRecord,
+    ShotRecord,
+    Snapshot,
+    SplitName,
+)
+from dpedkit.db.schema import (
+    Alignment,
+    Base,
+    Device,
+    Patch,
+    Photo,
+    Run,
+    Score,
+    Session,
+    Shard,
+    Shot,
+    SnapshotPatch,
+    Split,
+)
+from dpedkit.db.schema import Snapshot as SnapshotRow
+from dpedkit.db.splits import DEFAULT_SHARES, assign_splits
+from dpedkit.db.upsert import row_of, upsert
+from dpedkit.errors import CorpusError
+
+
+class Store:
+    """The one writer of a corpus. Every method is one transaction and may be repeated.
+
+    clock   the host's wall clock, ns
+
+    All methods raise StorageError where the disk is full, the database cannot be written, or another command holds it
+    for too long; CorpusError where they are given the name of something that is not in the corpus.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def add_session(self, session: SessionRecord, devices: Sequence[DeviceRecord]) -> None:
+        """Add a session and the devices it uses; known ones are brought up to date."""
+        with writing(self._engine) as connection:
+            upsert(connection, Device, ["name"], [row_of(device) for device in devices])
+            upsert(connection, Session, ["name"], [row_of(session)])
+
+    def add_shot(self, shot: ShotRecord, photos: Sequence[PhotoRecord]) -> None:
+        """Add a shot with the photos it has so far.
+
+        Raises:
+            CorpusError: a photo that another shot holds, or a different one of the same device in this shot.
+        """
+        with writing(self._engine) as connection:
+            session_id = _id(connection, Session, "name", shot.session)
+            upsert(connection, Shot, ["key"], [row_of(shot, "session", session_id=session_id)])
+            _add_photos(connection, shot.key, photos)
+
+    def add_photo(self, shot: str, photo: PhotoRecord) -> None:
+        """Add one photo to a shot, or what is newly known about it."""
+        with writing(self._engine) as connection:
+            _add_photos(connection, shot, [photo])
+
+    def complete_shot(
+        self,
+        shot: str,
+        photos: Sequence[PhotoRecord] = (),
+        *,
+        skew_ns: int | None = None,
+        skew_bound_ns: int | None = None,
+    ) -> None:
+        """Add the photos an incomplete shot was missing and call it complete."""
+        with writing(self._engine) as connection:
+            _add_photos(connection, shot, photos)
+            changes = {"status": "complete", "reason": "", "skew_ns": skew_ns, "skew_bound_ns": skew_bound_ns}
+            connection.execute(update(Shot).where(Shot.key == shot).values(changes))
+
+    def add_alignment(self, alignment: AlignmentRecord) -> None:
+        """Add what the aligner found for a pair; it becomes the pair's current alignment."""
+        with writing(self._engine) as connection:
+            photos = {
+                "phone_photo_id": _id(connection, Photo, "sha256", alignment.phone_sha256),
+                "dslr_photo_id": _id(connection, Photo, "sha256", alignment.dslr_sha256),
+            }
+            connection.execute(update(Alignment).filter_by(**photos).values(current=False))
+            row = row_of(alignment, "phone_sha256", "dslr_sha256", current=True, **photos)
+            upsert(connection, Alignment, ["key"], [row])
+
+    def replace_patches(self, alignment: str, patches_key: str, shard: str, patches: Sequence[PatchRecord]) -> None:
+        """Make `patches` the patches of an alignment.
+
+        Those that are there already keep their identity. Those that are no longer wanted are removed, or, where a
+        snapshot holds them, kept out of use: a snapshot never loses a patch.
+
+        alignment    its key
+        patches_key  what they were cut with, shown by `Corpus.pairs`: a rerun can tell what is done
+        shard        what `write_shard` returned; "" if there are no patches
+        """
+        with writing(self._engine) as connection:
+            alignment_id = _id(connection, Alignment, "key", alignment)
+            connection.execute(update(Alignment).filter_by(id=alignment_id).values(patches_key=patches_key))
+            before = connection.execute(select(Patch.key, Patch.id).filter_by(alignment_id=alignment_id)).all()
+            if patches:
+                upsert(connection, Shard, ["name"], [{"name": shard}])
+                place = {"alignment_id": alignment_id, "shard_id": _id(connection, Shard, "name", shard)}
+                upsert(connection, Patch, ["key"], [row_of(patch, **place) for patch in patches])
+            wanted = {patch.key for patch in patches}
+            _retire(connection, [patch_id for key, patch_id in before if key not in wanted])
+
+    def assign_splits(self, seed: int, shares: Mapping[SplitName, float] = DEFAULT_SHARES) -> dict[str, SplitName]:
+        """Give every shot that has no split one, and return those; see `dpedkit.db.splits`."""
+        with writing(self._engine) as connection:
+            shots = {shot.key: shot.id for shot in connection.execute(select(Shot.key, Shot.id))}
+            known = connection.execute(select(Shot.key, Split.split).join(Split)).all()
+            existing = {key: cast(SplitName, split) for key, split in known}
+            assigned = assign_splits(shots, existing, seed, shares)
+            rows = [{"shot_id": shots[key], "split": split, "seed": seed} for key, split in assigned.items()]
+            upsert(connection, Split, ["shot_id"], rows)
+        return assigned
+
+    def freeze(self, phone: str, split: SplitName) -> Snapshot:
+        """Freeze the list of one phone's kept patches in one split; the same list is the same snapshot.
+
+        Raises:
+            CorpusError: there are none.
+        """
+        with writing(self._engine) as connection:
+            members = find_members(connection, phone, split)
+            found = connection.execute(select(SnapshotRow).filter_by(hash=members.content_hash)).first()
+            if found is None:
+                _freeze(
+                    connection, members, Snapshot(members.content_hash, phone, split, len(members.ids), self._clock())
+                )
+            row = connection.execute(select(SnapshotRow.__table__).filter_by(hash=members.content_hash)).one()
+        return Snapshot(row.hash, row.phone, row.split, row.patches, row.created_ns)
+
+    def add_run(self, run: RunRecord) -> None:
+        """Add a training run, or bring it up to date."""
+        with writing(self._engine) as connection:
+            _id(connection, SnapshotRow, "hash", run.snapshot_hash)
+            upsert(connection, Run, ["name"], [row_of(run, created_ns=self._clock())], keep="created_ns")
+
+    def update_run(self, name: str, status: str) -> None:
+        """Note how a run stands."""
+        with writing(self._engine) as connection:
+            run_id = _id(connection, Run, "name", name)
+            connection.execute(update(Run).filter_by(id=run_id).values(status=status))
+
+    def add_scores(self, scores: Sequence[ScoreRecord]) -> None:
+        """Add scores; a newer one for the same name, phone, split and protocol takes the older one's place."""
+        with writing(self._engine) as connection:
+            rows = [row_of(score, created_ns=self._clock()) for score in scores]
+            upsert(connection, Score, ["name", "phone", "split", "protocol"], rows)
+
+
+def _id(connection: Connection, table: type[Base], column: str, value: str) -> int:
+    """Return the id of the row whose `column` is `value`."""
+    columns = table.__table__.c
+    found = connection.execute(select(columns["id"]).where(columns[column] == value)).scalar()
+    if found is None:
+        raise CorpusError(
+            f"the corpus holds no {table.__tablename__} {value!r}", "`dpedkit status` shows what it holds"
+        )
+    return int(found)
+
+
+def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord]) -> None:
+    shot_id = _id(connection, Shot, "key", shot)
+    for photo in photos:
+        if PurePosixPath(photo.path).is_absolute() or "\\" in photo.path:
+            raise ValueError(f"want a path relative to the workspace with forward slashes, got {photo.path!r}")
+        device_id = _id(connection, Device, "name", photo.device)
+        same_place = (Photo.shot_id == shot_id) & (Photo.device_id == device_id)
+        found = connection.execute(
+            select(Shot.key, Device.name, Photo.sha256, Photo.path)
+            .select_from(Photo)
+            .join(Shot)
+            .join(Device)
+            .where(same_place | (Photo.sha256 == photo.sha256) | (Photo.path == photo.path))
+        ).all()
+        for other in found:
+            if tuple(other) != (shot, photo.device, photo.sha256, photo.path):
+                raise CorpusError(
+                    f"{photo.path} ({photo.device}, {shot}) clashes with {other.path} ({other.name}, {other.key})",
+                    "a photo belongs to one shot, and a shot holds one photo of each device",
+                )
+        upsert(
+            connection,
+            Photo,
+            ["shot_id", "device_id"],
+            [row_of(photo, "device", shot_id=shot_id, device_id=device_id)],
+        )
+
+
+def _retire(connection: Connection, patch_ids: Sequence[int]) -> None:
+    if not patch_ids:
+        return
+    rows = [{"gone": patch_id} for patch_id in patch_ids]
+    frozen = exists().where(SnapshotPatch.patch_id == Patch.id)
+    connection.execute(delete(Patch).where(Patch.id == bindparam("gone"), ~frozen), rows)
+    connection.execute(update(Patch).where(Patch.id == bindparam("gone")).values(keep=False, reason="superseded"), rows)
+
+
+def _freeze(connection: Connection, members: Members, snapshot: Snapshot) -> None:
+    upsert(connection, SnapshotRow, ["hash"], [row_of(snapshot)])
+    snapshot_id = _id(connection, SnapshotRow, "hash", snapshot.hash)
+    rows = [
+        {"snapshot_id": snapshot_id, "position": position, "patch_id": patch_id}
+        for position, patch_id in enumerate(members.ids)
+    ]
+    connection.execute(insert(SnapshotPatch), rows)
