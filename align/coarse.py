@@ -1,0 +1,192 @@
+"""The first guess: RootSIFT matches at a capped resolution, a homography, and the gates that refuse a wrong pair.
+
+RootSIFT: Arandjelovic and Zisserman, Three things everyone should know to improve object retrieval, CVPR 2012.
+MAGSAC++: Barath et al., CVPR 2020, as OpenCV's USAC_MAGSAC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dpedkit.align.geometry import Warp, frame, overlap_polygon, polygon_area
+from dpedkit.align.options import AlignOptions
+from dpedkit.errors import PairRejected
+from dpedkit.types import F32, F64, U8, Bools
+
+_CELLS = 8
+_CONTRAST = 0.02
+_RATIO = 0.8
+_MAGSAC_PX = 3.0
+
+
+@dataclass(frozen=True)
+class CoarseMatch:
+    """A first homography and what speaks for it.
+
+    warp     phone px -> DSLR px, at full resolution
+    inliers  matches that agree with it
+    """
+
+    warp: Warp
+    inliers: int
+
+
+def match_coarse(phone: U8, dslr: U8, options: AlignOptions) -> CoarseMatch:
+    """Find a homography between two gray photos [H, W].
+
+    Raises:
+        PairRejected: the photos do not show the same scene, or not in a way that a camera could.
+    """
+    for name, gray in (("phone's", phone), ("DSLR's", dslr)):
+        _refuse_blank(gray, name, options)
+    found = _attempt(phone, dslr, options.coarse_px, options)
+    larger = max(phone.size, dslr.size) > options.coarse_px
+    if found.inliers < options.retry_inliers and larger:
+        found = max(found, _attempt(phone, dslr, options.retry_px, options), key=lambda each: each.inliers)
+    if found.inliers < options.min_inliers or found.ratio < options.min_inlier_ratio:
+        _refuse_unmatched(found, phone, dslr, options)
+    warp = Warp.from_pixels(found.hmat, _size(phone), _size(dslr))
+    _refuse_impossible(warp, options)
+    return CoarseMatch(warp, found.inliers)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One try at one resolution; hmat [3, 3] maps phone px to DSLR px at full resolution."""
+
+    hmat: F64
+    inliers: int
+    matches: int
+
+    @property
+    def ratio(self) -> float:
+        return self.inliers / max(self.matches, 1)
+
+
+def _attempt(phone: U8, dslr: U8, limit_px: int, options: AlignOptions) -> _Attempt:
+    small_phone, small_dslr = shrink(phone, limit_px), shrink(dslr, limit_px)
+    phone_at, phone_desc = _features(small_phone, options.keypoints)
+    dslr_at, dslr_desc = _features(small_dslr, options.keypoints)
+    left, right = _mutual_matches(phone_desc, dslr_desc)
+    src = unscale(phone_at[left], small_phone, phone)
+    dst = unscale(dslr_at[right], small_dslr, dslr)
+    inlier_px = _MAGSAC_PX * dslr.shape[1] / small_dslr.shape[1]
+    hmat, mask = find_homography(src, dst, inlier_px)
+    return _Attempt(hmat, int(mask.sum()), len(src))
+
+
+def find_homography(src: F64, dst: F64, inlier_px: float) -> tuple[F64, Bools]:
+    """Return a homography [3, 3] and its inliers [N]; none of them where no homography was found."""
+    nothing = np.eye(3), np.zeros(len(src), dtype=np.bool_)
+    if len(src) < 4:  # MAGSAC throws below four points
+        return nothing
+    hmat, mask = cv2.findHomography(src, dst, cv2.USAC_MAGSAC, inlier_px, maxIters=5000, confidence=0.9999)
+    if hmat is None:  # collinear points
+        return nothing
+    return hmat.astype(np.float64), mask.ravel().astype(np.bool_)
+
+
+def _features(gray: U8, limit: int) -> tuple[F64, F32]:
+    """Return keypoints [N, 2], px, and RootSIFT descriptors [N, 128], spread evenly over the photo."""
+    keypoints, descriptors = cv2.SIFT_create(contrastThreshold=_CONTRAST).detectAndCompute(gray, None)
+    if not keypoints:
+        return np.zeros((0, 2)), np.zeros((0, 128), dtype=np.float32)
+    at = np.array([each.pt for each in keypoints], dtype=np.float64)
+    strength = np.array([each.response for each in keypoints])
+    height, width = gray.shape
+    cell = (at[:, 1] * _CELLS / height).astype(np.int64) * _CELLS + (at[:, 0] * _CELLS / width).astype(np.int64)
+    order = np.lexsort((-strength, cell))
+    starts = np.searchsorted(cell[order], cell[order])
+    keep = order[np.arange(len(order)) - starts < max(limit // _CELLS**2, 1)]
+    chosen = descriptors[keep].astype(np.float32)
+    return at[keep], np.sqrt(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-9))
+
+
+def _mutual_matches(left: F32, right: F32) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+    """Return the indices of pairs that are each other's nearest and clearly nearer than the second (Lowe 2004)."""
+    if len(left) < 2 or len(right) < 2:
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing
+    square = np.maximum(2.0 - 2.0 * (left @ right.T), 0.0)  # both are unit vectors
+    best = square.argmin(axis=1)
+    nearest, second = np.partition(square, 1, axis=1)[:, :2].T
+    index = np.arange(len(left))
+    keep = (square.argmin(axis=0)[best] == index) & (nearest < _RATIO**2 * second)
+    return index[keep], best[keep]
+
+
+def _refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
+    small = shrink(gray, options.coarse_px)
+    spread = float(small.std())
+    if spread < options.min_contrast:
+        raise PairRejected(
+            "blank",
+            f"the {name} photo shows nothing: its brightness varies by {spread:.1f} of 255",
+            "check the exposure and that no lens is covered, then shoot again",
+        )
+
+
+def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOptions) -> None:
+    flipped = _attempt(np.ascontiguousarray(phone[:, ::-1]), dslr, options.coarse_px, options)
+    if flipped.inliers >= options.min_inliers and flipped.ratio >= options.min_inlier_ratio:
+        raise PairRejected(
+            "mirrored", "one photo is the mirror image of the other", "flip one of the two (front cameras do this)"
+        )
+    raise PairRejected(
+        "too_few_inliers",
+        f"{found.inliers} of {found.matches} matches agree; {options.min_inliers} "
+        f"and {options.min_inlier_ratio:.0%} are needed",
+        "the photos seem to show different scenes, or one is out of focus: check that they belong together",
+    )
+
+
+def _refuse_impossible(warp: Warp, options: AlignOptions) -> None:
+    """Refuse homographies that no two cameras side by side could have made."""
+    corners = frame(warp.phone_size, 1)
+    denominators = np.column_stack([corners - corners.mean(axis=0), np.zeros(4)])
+    unit = np.hypot(*warp.phone_size) / 2
+    depth = denominators[:, :2] / unit @ warp.homography[2, :2] + warp.homography[2, 2]
+    landed = warp.forward(corners)
+    edges = np.roll(landed, -1, axis=0) - landed
+    turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
+    if (depth <= 0).any() or not (np.all(turns > 0) or np.all(turns < 0)):
+        raise PairRejected("degenerate", "the best homography folds the photo", "check that the photos belong together")
+    if turns[0] < 0:
+        raise PairRejected("mirrored", "the best homography mirrors the photo", "flip one of the two photos")
+    share = polygon_area(landed) / (warp.dslr_size[0] * warp.dslr_size[1])
+    if not 1 / options.max_area_ratio <= share <= options.max_area_ratio:
+        raise PairRejected(
+            "insane_area",
+            f"the phone's photo would cover {share:.3g} times the DSLR's",
+            "check that the photos belong together",
+        )
+    covered = polygon_area(overlap_polygon(warp)) / (warp.phone_size[0] * warp.phone_size[1])
+    if covered < options.min_overlap:
+        raise PairRejected(
+            "too_little_overlap",
+            f"the DSLR's photo covers {covered:.0%} of the phone's; {options.min_overlap:.0%} are needed",
+            "point both cameras at the same scene",
+        )
+
+
+def shrink(gray: U8, limit_px: float) -> U8:
+    """Return the photo area-averaged down to at most `limit_px` pixels; itself where it is small already."""
+    factor = (limit_px / gray.size) ** 0.5
+    if factor >= 1.0:
+        return gray
+    height, width = (max(round(side * factor), 1) for side in gray.shape)
+    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def unscale(points: F64, small: U8, full: U8) -> F64:
+    """Map points [N, 2] of a shrunk photo to those of the full one, about pixel centres."""
+    factor = np.array([full.shape[1] / small.shape[1], full.shape[0] / small.shape[0]])
+    scaled: F64 = (points + 0.5) * factor - 0.5
+    return scaled
+
+
+def _size(gray: U8) -> tuple[int, int]:
+    return gray.shape[1], gray.shape[0]

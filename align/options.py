@@ -1,0 +1,36 @@
+"""What a caller may change about an alignment. The defaults are what the figures in docs/benchmarks.md were made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AlignOptions:
+    """Settings of `align_pair`.
+
+    coarse_px         pixels to which photos are shrunk for the first guess
+    retry_px          the same, tried when fewer than retry_inliers matches agreed
+    keypoints         SIFT keypoints kept per photo
+    min_inliers       matches that must agree on one homography
+    min_inlier_ratio  and their share of all matches
+    min_contrast      standard deviation of brightness, of 255, below which a photo is blank
+    max_area_ratio    how many times larger than the other one photo's field of view may be, by area
+    min_overlap       share of the phone's photo that the DSLR's must cover
+    min_windows       windows that must be placed to sub-pixel accuracy
+    min_window_share  and their share of all windows with structure
+    parallax          fit a residual mesh where the lenses alone do not explain the photos
+    """
+
+    coarse_px: int = 250_000
+    retry_px: int = 1_000_000
+    retry_inliers: int = 60
+    keypoints: int = 1_500
+    min_inliers: int = 25
+    min_inlier_ratio: float = 0.3
+    min_contrast: float = 4.0
+    max_area_ratio: float = 16.0
+    min_overlap: float = 0.1
+    min_windows: int = 24
+    min_window_share: float = 0.3
+    parallax: bool = True

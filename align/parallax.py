@@ -1,0 +1,114 @@
+"""Whether the lens model leaves something a smooth mesh explains, and where neither fits.
+
+A mesh can always follow its own measurements; it is kept only if it foretells windows that it has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dpedkit.align.geometry import Warp
+from dpedkit.align.mesh import MeshFitter
+from dpedkit.align.windows import Placements
+from dpedkit.types import F64, U8, Bools
+
+_STIFFNESS = (300.0, 10.0, 0.3, 0.01)
+_WORTH = 0.8
+_SIGMA_FLOOR_PX = 0.02
+_FIT_PX = 0.3
+_FIT_SIGMAS = 4.0
+
+
+def fit_mesh(lens: Warp, placed: Placements, controls: int) -> Warp:
+    """Return `lens` with the mesh that best foretells held-out windows, or `lens` itself where none is worth it.
+
+    controls  control points along the photo's longer side
+    """
+    used = placed.take(placed.found)
+    if len(used) < 32:
+        return lens
+    moved = lens.inverse(used.dslr) - used.phone
+    sigma = _sigma(used)
+    even = np.arange(len(used)) % 2 == 0
+    longer = max(lens.phone_size)
+    rows, cols = (max(round(controls * side / longer), 5) for side in lens.phone_size[::-1])
+    fitter = MeshFitter(lens.phone_size, used.phone, (rows, cols))
+
+    def foretold(stiffness: float) -> float:
+        off = np.empty(len(used))
+        for held in (even, ~even):
+            mesh = fitter.fit(moved, np.where(held, np.inf, sigma), stiffness)
+            off[held] = np.linalg.norm(mesh.displacement(used.phone[held]) - moved[held], axis=1)
+        return _cost(off)
+
+    scores = {stiffness: foretold(stiffness) for stiffness in _STIFFNESS}
+    best = min(scores, key=lambda stiffness: scores[stiffness])
+    if scores[best] > _WORTH * _cost(np.linalg.norm(moved, axis=1)):
+        return lens
+    return replace(lens, mesh=fitter.fit(moved, sigma, best))
+
+
+def _cost(off: F64) -> float:
+    """Median and upper quartile together: a mesh must serve most of the photo, not only its quiet half."""
+    return float(np.quantile(off, [0.5, 0.75]).sum())
+
+
+def misfit(warp: Warp, placed: Placements) -> F64:
+    """Return how far each window was found from where the warp puts it [N], phone px."""
+    return np.linalg.norm(warp.inverse(placed.dslr) - placed.phone, axis=1)
+
+
+def fits(warp: Warp, placed: Placements) -> Bools:
+    """Return [N]: the window lies where the warp puts it."""
+    good: Bools = placed.found & (misfit(warp, placed) <= _FIT_PX + _FIT_SIGMAS * _sigma(placed))
+    return good
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How far the warp can be trusted, over the phone's photo.
+
+    size    (width, height), px
+    values  uint8 [R, C]: 0 the windows around contradict the warp, 255 they all agree
+    """
+
+    size: tuple[int, int]
+    values: U8
+
+    def at(self, points: F64) -> F64:
+        """Return [N] in [0, 1] for points [N, 2], phone px, interpolated linearly."""
+        rows, cols = self.values.shape
+        x = np.clip(points[:, 0] / (self.size[0] - 1), 0, 1) * (cols - 1)
+        y = np.clip(points[:, 1] / (self.size[1] - 1), 0, 1) * (rows - 1)
+        x0 = np.minimum(x.astype(np.int64), cols - 2)
+        y0 = np.minimum(y.astype(np.int64), rows - 2)
+        u, v = x - x0, y - y0
+        grid = self.values / 255.0
+        top = grid[y0, x0] * (1 - u) + grid[y0, x0 + 1] * u
+        bottom = grid[y0 + 1, x0] * (1 - u) + grid[y0 + 1, x0 + 1] * u
+        blended: F64 = top * (1 - v) + bottom * v
+        return blended
+
+
+def map_confidence(warp: Warp, placed: Placements, shape: tuple[int, int]) -> Confidence:
+    """Weigh the windows that agree with the warp against those that do not, around each node of a grid `shape`.
+
+    Where there are no windows, the lens model still holds (it is rigid); a mesh does not.
+    """
+    width, height = warp.phone_size
+    spacing = np.array([width / shape[1], height / shape[0]])
+    nodes = np.stack(np.meshgrid(np.linspace(0, width - 1, shape[1]), np.linspace(0, height - 1, shape[0])), axis=-1)
+    distance = (nodes.reshape(-1, 1, 2) - placed.phone) / spacing
+    near = np.exp(-0.5 * np.einsum("npc,npc->np", distance, distance))
+    good = near @ fits(warp, placed).astype(np.float64)
+    bad = near.sum(axis=1) - good
+    prior = 0.1 * (warp.mesh is None)
+    share = (good + prior) / (good + bad + 0.1)
+    return Confidence(warp.phone_size, np.rint(255 * share).astype(np.uint8).reshape(shape))
+
+
+def _sigma(placed: Placements) -> F64:
+    """Return each window's standard deviation [N], px, along the axis that it knows least about."""
+    return np.sqrt(np.linalg.eigvalsh(placed.covariance)[:, 1] + _SIGMA_FLOOR_PX**2)
