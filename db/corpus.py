@@ -91,8 +91,8 @@ class Corpus:
     def pairs(self) -> pd.DataFrame:
         """Return a row per phone photo and DSLR photo of the same shot, in order of shot and phone.
 
-        shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256, and of the current alignment
-        alignment (its key; missing: none yet) version status ("new": none yet) reason residual_px residual_p95_px
+        shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256, and once aligned
+        alignment (its key) version status ("new": none yet) reason residual_px residual_p95_px
         inliers? overlap patches_key patches kept shard (missing where there are no patches)
         """
         return self._frame(queries.pairs())

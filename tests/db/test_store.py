@@ -1,0 +1,200 @@
+"""Writing: what is written is what is read, once or twice, and a snapshot never loses a patch."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dpedkit.db import (
+    AlignmentRecord,
+    Corpus,
+    PatchRecord,
+    RunRecord,
+    ScoreRecord,
+    ShotRecord,
+    write_shard,
+)
+from dpedkit.errors import CorpusError
+
+FRAMES = ("shots", "photos", "pairs", "patches", "runs", "scores")
+
+
+def test_writing_everything_again_changes_nothing(build: Callable, corpus: Corpus) -> None:
+    build.fill(shots=3)
+    corpus.store.assign_splits(seed=0)
+    before = [getattr(corpus, frame)() for frame in FRAMES]
+    build.fill(shots=3)
+    assert corpus.store.assign_splits(seed=1) == {}
+    for frame, old in zip(FRAMES, before, strict=True):
+        assert getattr(corpus, frame)().equals(old), frame
+
+
+def test_an_incomplete_shot_keeps_its_photos_and_can_be_completed(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    shot = ShotRecord("s/0001", "s", 1, status="incomplete", reason="sony did not answer")
+    corpus.store.add_shot(shot, [build.photo("s/0001", "canon")])
+    assert corpus.shots().loc[0, ["status", "reason"]].tolist() == ["incomplete", "sony did not answer"]
+    assert corpus.counts().incomplete_shots == 1
+    corpus.store.complete_shot("s/0001", [build.photo("s/0001", "sony")], skew_ns=4_000_000, skew_bound_ns=1_000_000)
+    assert corpus.shots().loc[0, ["status", "reason", "skew_ns"]].tolist() == ["complete", "", 4_000_000]
+    assert corpus.photos()["device"].tolist() == ["canon", "sony"]
+    corpus.store.add_photo("s/0001", replace(build.photo("s/0001", "sony"), sharpness=2.5))
+    assert corpus.photos()["sharpness"].tolist()[1] == 2.5
+
+
+@pytest.mark.parametrize("change", [{"sha256": "other"}, {"path": "photos/other.jpg"}, {"device": "iphone"}])
+def test_a_photo_that_clashes_with_another_undoes_its_whole_shot(build: Callable, corpus: Corpus, change: dict) -> None:
+    build.session()
+    build.shot(1)
+    clash = replace(build.photo("s/0001", "sony"), **change)
+    before = corpus.photos()
+    with pytest.raises(CorpusError, match="clashes with"):
+        corpus.store.add_shot(ShotRecord("s/0001", "s", 1, scene="changed"), [clash])
+    assert corpus.photos().equals(before)
+    assert corpus.shots()["scene"].tolist() == [""]
+    with pytest.raises(CorpusError, match="clashes with"):
+        corpus.store.add_shot(ShotRecord("s/0002", "s", 2), [build.photo("s/0001", "sony")])
+    assert len(corpus.shots()) == 1
+
+
+@pytest.mark.parametrize("path", ["/home/me/a.jpg", "photos\\a.jpg"])
+def test_only_portable_relative_paths_are_stored(build: Callable, corpus: Corpus, path: str) -> None:
+    build.session()
+    with pytest.raises(ValueError, match="relative"):
+        corpus.store.add_shot(ShotRecord("s/0001", "s", 1), [replace(build.photo("s/0001", "sony"), path=path)])
+
+
+def test_what_is_not_in_the_corpus_is_named(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    build.shot(1)
+    store, photo = corpus.store, build.photo("s/0001", "sony")
+    calls: dict[str, Callable[[], object]] = {
+        "session 'x'": lambda: store.add_shot(ShotRecord("x/1", "x", 1), []),
+        "shot 'x'": lambda: store.add_photo("x", photo),
+        "device 'x'": lambda: store.add_photo("s/0001", replace(photo, device="x")),
+        "photo 'x'": lambda: store.add_alignment(AlignmentRecord("k", photo.sha256, "x", "1", "failed")),
+        "alignment 'x'": lambda: store.replace_patches("x", "", "", []),
+        "alignment 'y'": lambda: corpus.alignment_model("y"),
+        "snapshot 'x'": lambda: store.add_run(RunRecord("r", "sony", "dped", "x")),
+        "snapshot 'y'": lambda: corpus.pair_source("y"),
+        "run 'x'": lambda: store.update_run("x", "done"),
+        "'nokia' in split 'train'": lambda: store.freeze("nokia", "train"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(CorpusError, match=name) as caught:
+            call()
+        assert caught.value.remedy
+
+
+def test_a_new_alignment_takes_the_old_ones_place_but_not_its_frozen_patches(build: Callable, corpus: Corpus) -> None:
+    build.fill(shots=6)
+    corpus.store.assign_splits(seed=0)
+    snapshot = corpus.store.freeze("sony", "train")
+    shot = corpus.shots().query("split == 'train'")["shot"].iloc[0]
+    before = len(corpus.patches())
+    new = build.alignment(shot, "sony", version="2")
+
+    pair = corpus.pairs().query("shot == @shot and phone == 'sony'").iloc[0]
+    assert (pair["alignment"], pair["version"], pair["patches"]) == (new, "2", 0)
+    assert len(corpus.pairs()) == 12
+    assert len(corpus.patches()) == before - 8
+    assert len(corpus.pair_source(snapshot.hash)) == snapshot.patches
+    assert len(corpus.pair_source("sony", "train")) == snapshot.patches - 6
+
+    build.alignment(shot, "sony", version="1")
+    assert len(corpus.patches()) == before
+    assert corpus.store.freeze("sony", "train") == snapshot
+
+
+def test_replaced_patches_go_but_those_a_snapshot_holds_stay_readable(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    alignment = build.alignment(build.shot(1), "sony")
+    build.patches(alignment, range(8))
+    corpus.store.assign_splits(seed=0, shares={"train": 1.0, "val": 0.0, "test": 0.0})
+    snapshot = corpus.store.freeze("sony", "train")
+    source = corpus.pair_source(snapshot.hash)
+    frozen = source.read_batch(range(len(source)))
+
+    build.patches(alignment, range(4, 12), recipe="cut 2")  # half of them again, in another shard
+    patches = corpus.patches()
+    assert sorted(patches["x"]) == list(range(4, 12))
+    assert patches["shard"].nunique() == 1
+    assert corpus.pairs().query("phone == 'sony'").iloc[0][["patches", "kept", "patches_key"]].tolist() == [
+        8,
+        6,
+        "cut 2",
+    ]
+    again = corpus.pair_source(snapshot.hash)
+    assert again.content_hash == snapshot.hash
+    assert all(np.array_equal(*both) for both in zip(again.read_batch(range(len(again))), frozen, strict=True))
+    assert corpus.store.freeze("sony", "train").hash != snapshot.hash
+
+    corpus.store.replace_patches(alignment, "cut 3", "", [])
+    assert corpus.patches().empty
+    assert len(corpus.pair_source(snapshot.hash)) == 6
+
+
+def test_the_same_list_is_the_same_snapshot(build: Callable, corpus: Corpus) -> None:
+    build.fill(shots=5)
+    corpus.store.assign_splits(seed=0)
+    first = corpus.store.freeze("sony", "train")
+    assert corpus.store.freeze("sony", "train") == first
+    assert corpus.store.freeze("iphone", "train").hash != first.hash
+    assert corpus.store.freeze("sony", "test").hash != first.hash
+    kept = corpus.patches().query("phone == 'sony' and split == 'train' and keep")["patch"]
+    assert first.patches == len(kept)
+    assert first.hash == hashlib.sha256("".join(f"{key}\n" for key in sorted(kept)).encode()).hexdigest()
+    assert corpus.counts().snapshots == 3
+
+
+def test_patches_of_several_sizes_are_no_training_set(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    alignment = build.alignment(build.shot(1), "sony")
+    zeros = np.zeros((2, 6, 6, 3), np.uint8)
+    shard = write_shard(corpus.shard_folder, zeros, zeros)
+    corpus.store.replace_patches(alignment, "", shard, [PatchRecord("a", 0, 0, 0, 6), PatchRecord("b", 1, 0, 0, 8)])
+    corpus.store.assign_splits(seed=0)
+    with pytest.raises(CorpusError, match=r"\[6, 8\] px"):
+        corpus.pair_source("sony", "train")
+
+
+def test_numbers_of_numpy_and_nan_are_stored(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    alignment = build.alignment(build.shot(1), "sony")
+    patch = PatchRecord("k", np.int64(3), np.int32(5), 0, 6, np.float32(0.5), keep=np.bool_(False), std=math.nan)
+    corpus.store.replace_patches(alignment, "", "shard", [patch])
+    row = corpus.patches().iloc[0]
+    assert row[["row", "x", "ncc", "keep"]].tolist() == [3, 5, 0.5, False]
+    assert math.isnan(row["std"])
+
+
+def test_runs_and_scores_are_brought_up_to_date(build: Callable, corpus: Corpus) -> None:
+    build.fill(shots=1)
+    corpus.store.assign_splits(seed=0)
+    snapshot = corpus.store.freeze("sony", "train")
+    run = RunRecord("sony-small-1", "sony", "small", snapshot.hash, config={"lr": 5e-4})
+    corpus.store.add_run(run)
+    created = corpus.runs()["created_ns"][0]
+    corpus.store.update_run(run.name, "done")
+    assert corpus.runs().iloc[0].to_dict() == {
+        "run": "sony-small-1",
+        "phone": "sony",
+        "recipe": "small",
+        "snapshot_hash": snapshot.hash,
+        "status": "done",
+        "config": {"lr": 5e-4},
+        "created_ns": created,
+    }
+    corpus.store.add_run(run)
+    assert corpus.runs()[["status", "created_ns"]].to_numpy().tolist() == [["running", created]]
+
+    score = ScoreRecord("phone", "sony", "test", "photos", 20.5, 0.8, math.nan, photos=2, patches=0)
+    corpus.store.add_scores([score, replace(score, name=run.name)])
+    corpus.store.add_scores([replace(score, psnr=21.0)])
+    assert corpus.scores()[["name", "psnr"]].to_numpy().tolist() == [["phone", 21.0], ["sony-small-1", 20.5]]
+    assert corpus.scores()["ms_ssim"].isna().all()
