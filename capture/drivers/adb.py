@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shlex
 import stat
@@ -17,7 +18,7 @@ from dpedkit.capture.drivers.adb_connect import connect_phone, explained
 from dpedkit.capture.drivers.adb_prepare import prepare_phone, read_info
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
 from dpedkit.errors import CameraError, CameraTimeout, PullFailed, SettingsError
-from dpedkit.files import sha256_file
+from dpedkit.files import storage_error
 
 _DCIM = "/sdcard/DCIM"
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".heic", ".heif", ".dng"})
@@ -46,9 +47,9 @@ class AdbCamera:
 
     name       of the device in its rig
     address    "tcp:HOST:PORT" or "usb:SERIAL"
-    keys       folder of this computer's adb key, made where it is missing; the stock adb client uses the same
-    trigger    "keyevent[:CODE]", "tap:X,Y" (px), "intent:PACKAGE/ACTIVITY" or "shell:COMMAND"; see `trigger_command`
     settings   Android settings to apply and verify, such as {"system.screen_brightness": 40}
+    keys       folder of this computer's adb key, made where it is missing; the stock adb client's is ~/.android
+    trigger    how the shutter is released; see `trigger_command`
     timeout_s  for each answer of the phone
     host_ns    the host's wall clock
     """
@@ -57,10 +58,10 @@ class AdbCamera:
         self,
         name: str,
         address: str,
+        settings: Mapping[str, str | int | float | bool],
         *,
         keys: Path,
-        trigger: str = "keyevent",
-        settings: Mapping[str, str | int | float | bool] | None = None,
+        trigger: str = "",
         timeout_s: float = 10.0,
         host_ns: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -68,7 +69,7 @@ class AdbCamera:
         self._address = address
         self._keys = keys
         self._command = trigger_command(trigger)
-        self._settings = dict(settings or {})
+        self._settings = dict(settings)
         self._timeout_s = timeout_s
         self._host_ns = host_ns
         self._device: QuickAdbDevice | None = None
@@ -159,30 +160,32 @@ class AdbCamera:
             PullFailed: the transfer broke off or the bytes are not what the phone announced; `into` is removed.
         """
         try:
-            with self._talking(f"sending {photo.path}") as device:
-                device.pull(photo.path, str(into), read_timeout_s=self._timeout_s)
-            self._verify(photo, into)
+            said = self._copy(photo, into)
+            self._verify(photo, into, said)
         except CameraError as error:
             into.unlink(missing_ok=True)
             raise PullFailed(error.cause, "it is still on the phone: run the same command again") from error
+        except OSError as error:
+            into.unlink(missing_ok=True)
+            raise storage_error(error, into) from error
 
     def shell(self, command: str, timeout_s: float | None = None) -> str:
         """Run a command on the phone and return what it prints."""
         limit_s = timeout_s or self._timeout_s
         with self._talking(f"running `{command.strip().splitlines()[0]}`") as device:
-            printed: str = device.shell(command, transport_timeout_s=limit_s, read_timeout_s=limit_s, timeout_s=limit_s)
+            printed = device.start_shell(command, limit_s)()
         return printed.replace("\r\n", "\n")  # phones before Android 7 answer as a terminal does
 
     @contextmanager
     def _talking(self, doing: str) -> Iterator[QuickAdbDevice]:
-        """Yield the connection, made anew where it is closed; close it after an error, for it may be out of step."""
+        """Yield the connection, made anew where it is closed; close it where a talk ends early: it is out of step."""
         if self._device is None:
             self.open()
         assert self._device is not None
         try:
             with explained(self.name, self._address, doing):
                 yield self._device
-        except CameraError:
+        except BaseException:
             self.close()
             raise
 
@@ -243,27 +246,47 @@ class AdbCamera:
         end = self.shell(f"tail -c 2 {shlex.quote(photo.path)} | od -An -tx1")
         return re.sub(r"\s", "", end) == _JPEG_END
 
-    def _verify(self, photo: CameraFile, copy: Path) -> None:
+    def _copy(self, photo: CameraFile, into: Path) -> str:
+        """Copy a photo; return what the phone printed when it was asked for the checksum."""
+        checksum: list[str] = []
+
+        def chunks() -> Iterator[bytes]:
+            with self._talking(f"sending {photo.path}") as device:
+                quoted = shlex.quote(photo.path)
+                answer = device.start_shell(f"sha256sum {quoted} 2>/dev/null || md5sum {quoted}", self._timeout_s)
+                yield from device.receive(photo.path)  # the phone sums while it sends
+                checksum.append(answer())
+
+        with into.open("wb") as copy:  # a full disk is no failure of the phone, so this stands outside of _talking
+            copy.writelines(chunks())
+        return checksum[0]
+
+    def _verify(self, photo: CameraFile, copy: Path, said: str) -> None:
+        """Compare a copy with what the phone said: its size, and its checksum where the phone has a tool for that."""
         size_bytes = copy.stat().st_size
         if size_bytes != photo.size_bytes:
             raise CameraError(f"{self.name}: {photo.path} has {photo.size_bytes} bytes, {size_bytes} arrived")
-        printed = self.shell(f"sha256sum {shlex.quote(photo.path)}")
-        said = re.match(r"\\?([0-9a-f]{64})\b", printed)
-        if said and said[1] != sha256_file(copy):
-            raise CameraError(f"{self.name}: {photo.path} arrived damaged: its SHA-256 is not what the phone says")
+        checksum = re.match(r"\\?([0-9a-f]{64}|[0-9a-f]{32})\b", said)
+        if checksum is None:
+            return
+        method = "sha256" if len(checksum[1]) == 64 else "md5"
+        with copy.open("rb") as stream:
+            if hashlib.file_digest(stream, method).hexdigest() != checksum[1]:
+                raise CameraError(f"{self.name}: {photo.path} arrived damaged: its {method} is not what the phone says")
 
 
 def trigger_command(trigger: str) -> str:
     """Return the command that releases the shutter on the phone.
 
-    "keyevent" (the camera key) or "keyevent:24" (volume up, which most camera apps take for the shutter) ·
-    "tap:540,1800" on the shutter button · "intent:net.sourceforge.opencamera/.TakePhoto" · "shell:any command".
+    "keyevent" (the camera key; also the default) · "keyevent:24" (volume up, which most camera apps take for the
+    shutter) · "tap:540,1800" (on the shutter button, px) · "intent:net.sourceforge.opencamera/.TakePhoto" ·
+    "shell:any command".
 
     Raises:
         SettingsError: it is none of these.
     """
     kind, _, argument = trigger.partition(":")
-    if kind == "keyevent" and re.fullmatch(r"\w*", argument):
+    if kind in {"", "keyevent"} and re.fullmatch(r"\w*", argument):
         return f"input keyevent {argument or 27}"
     if kind == "tap" and (place := re.fullmatch(r"(\d+),(\d+)", argument)):
         return f"input tap {place[1]} {place[2]}"

@@ -8,12 +8,14 @@ waited for until the timeout.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from adb_shell import constants, exceptions
 from adb_shell.adb_device import AdbDevice, _AdbIOManager
 from adb_shell.adb_message import unpack
+from adb_shell.hidden_helpers import _FileSyncTransactionInfo
 from adb_shell.transport.base_transport import BaseTransport
 
 
@@ -60,6 +62,26 @@ class QuickAdbDevice(AdbDevice):  # type: ignore[misc]  # adb_shell is untyped
     def __init__(self, transport: BaseTransport, timeout_s: float) -> None:
         super().__init__(transport, default_transport_timeout_s=timeout_s)
         self._io_manager = _QuickIo(transport)
+
+    def receive(self, device_path: str) -> Iterator[bytes]:
+        """Yield a file's bytes as they come."""
+        adb_info = self._open(b"sync:", None, self._default_transport_timeout_s, None)
+        filesync_info = _FileSyncTransactionInfo(constants.FILESYNC_PULL_FORMAT, maxdata=self._maxdata)
+        self._filesync_send(constants.RECV, adb_info, filesync_info, data=device_path.encode(errors="surrogateescape"))
+        while True:
+            kind, _, data = self._filesync_read([constants.DATA, constants.DONE], adb_info, filesync_info)
+            if kind == constants.DONE:
+                break
+            yield data
+        self._clse(adb_info)
+
+    def start_shell(self, command: str, timeout_s: float) -> Callable[[], str]:
+        """Start a command; return what waits for its end and returns what it printed. Other calls may come between.
+
+        timeout_s  for the whole command, and for each of its answers
+        """
+        adb_info = self._open(b"shell:" + command.encode(errors="surrogateescape"), timeout_s, timeout_s, timeout_s)
+        return lambda: b"".join(self._read_until_close(adb_info)).decode(errors="surrogateescape")
 
     def _filesync_read_buffered(self, size: int, adb_info: Any, filesync_info: Any) -> bytes:
         buffer = filesync_info.recv_buffer
