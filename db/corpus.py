@@ -91,9 +91,9 @@ class Corpus:
     def pairs(self) -> pd.DataFrame:
         """Return a row per phone photo and DSLR photo of the same shot, in order of shot and phone.
 
-        shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256, and once aligned
-        alignment (its key) version status ("new": none yet) reason residual_px residual_p95_px
-        inliers? overlap patches_key patches kept shard (missing where there are no patches)
+        shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256
+        alignment (its key; the current one) version status ("new" where there is none) reason residual_px
+        residual_p95_px inliers? overlap patches_key patches kept shard (missing where there are no patches)
         """
         return self._frame(queries.pairs())
 
