@@ -62,18 +62,21 @@ class View:
         ideal = np.linspace(0.0, _TABLE_RADIUS, _TABLE_NODES)
         bent = ideal * (1 + self.k1 * ideal**2 + self.k2 * ideal**4)
         # Interpolating the smooth quotient keeps the error of a 4,096-node table below 1e-8.
-        growth = np.interp(radius, bent[1:], ideal[1:] / bent[1:])
-        return _through(np.linalg.inv(self.homography), distorted * growth)
+        growth: F64 = np.interp(radius, bent[1:], ideal[1:] / bent[1:])
+        inverse: F64 = np.linalg.inv(self.homography).astype(np.float64)
+        return _through(inverse, distorted * growth)
 
     def from_plane(self, points: F64) -> F64:
         """Return at which pixel each point of the plane appears; the inverse of `to_plane`."""
         ideal = _through(self.homography, points)
         square = np.sum(ideal**2, axis=-1, keepdims=True)
-        return ideal * (1 + self.k1 * square + self.k2 * square**2) * self.focal_px + self._centre_px
+        pixels: F64 = ideal * (1 + self.k1 * square + self.k2 * square**2) * self.focal_px + self._centre_px
+        return pixels
 
     @property
     def _centre_px(self) -> F64:
-        return (np.array(self.size_px, dtype=np.float64) - 1) / 2
+        centre: F64 = (np.array(self.size_px, dtype=np.float64) - 1) / 2
+        return centre
 
     def to_json(self) -> Json:
         """Return what `from_json` reads."""

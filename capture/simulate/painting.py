@@ -116,7 +116,7 @@ class _Painter:
 
     def _sky(self, horizon: float) -> None:
         """Paint everything above a ragged skyline; the gradient comes from the shading, the clouds from a texture."""
-        blue = np.array([[0.50, 0.70, 1.05]]) * self._random.uniform([0.8, 0.9, 0.7], [1.6, 1.2, 1.1])
+        blue = np.array([[0.42, 0.68, 1.05]]) * self._random.uniform([0.8, 0.9, 0.7], [1.6, 1.2, 1.1])
         label = self._new_labels(blue, texture=np.array([self._random.uniform(0.05, 0.4)]))
         self._materials[-1][0, 4:] = (_CLOUDS, 0.0, 0.5)
         x = np.linspace(0, self._width, 200)
@@ -198,9 +198,9 @@ class _Painter:
         stencil = np.zeros((height + below + 4, width + 4), np.uint8)
         cv2.putText(stencil, words, (2, height + 2), cv2.FONT_HERSHEY_DUPLEX, 1.0, 255, 2)
         tall = round(wide * stencil.shape[0] / stencil.shape[1])
-        stencil = cv2.resize(stencil, (round(wide), tall), interpolation=cv2.INTER_CUBIC)
+        ink = np.asarray(cv2.resize(stencil, (round(wide), tall), interpolation=cv2.INTER_CUBIC)) > 127
         canvas = self._labels[int(top) :, int(left) :][:tall, : round(wide)]
-        canvas[stencil[: canvas.shape[0], : canvas.shape[1]] > 127] = label
+        canvas[ink[: canvas.shape[0], : canvas.shape[1]]] = label
 
     def _new_labels(self, colours: F64, texture: F64, shading: float = 0.15) -> int:
         """Make one material per row of `colours` and return the first one's label."""

@@ -97,7 +97,8 @@ def expose(spec: CameraSpec, scene: Scene, view: View, exposure: Exposure, rando
         rows = slice(top, min(top + _STRIP_ROWS, height))
         pixels = np.stack(np.meshgrid(np.arange(width), np.arange(rows.start, rows.stop)), axis=-1).astype(np.float64)
         source = scene.to_px(view.to_plane(pixels)).astype(np.float32)
-        light = cv2.remap(blurred, source, None, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+        x, y = cv2.split(source)
+        light = cv2.remap(blurred, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
         corner = np.hypot(width, height) / 2
         radius = np.linalg.norm(pixels - (np.array([width, height]) - 1) / 2, axis=-1) / corner
         falloff = (1 - spec.lens.vignetting * radius**2).astype(np.float32)
@@ -115,7 +116,7 @@ def process(spec: CameraSpec, sensor: U16) -> U8:
         start = max(0, top - _HALO_ROWS)
         strip = sensor[start : top + _STRIP_ROWS + _HALO_ROWS]
         if look.denoise_px:
-            strip = cv2.GaussianBlur(strip, (0, 0), look.denoise_px)
+            strip = np.asarray(cv2.GaussianBlur(strip, (0, 0), look.denoise_px), np.uint16)
         linear = strip.astype(np.float32)
         grey = linear @ _LUMA.astype(np.float32)
         linear = grey[..., None] + np.float32(look.saturation) * (linear - grey[..., None])
@@ -137,7 +138,8 @@ def _read_out(spec: CameraSpec, signal: F32, random: np.random.Generator) -> U16
     """Add shot and read noise, clip at white."""
     spread = np.sqrt(spec.look.shot_noise * signal + np.float32(spec.look.read_noise**2))
     noisy = signal + spread * random.standard_normal(signal.shape, dtype=np.float32)
-    return np.clip(noisy * _SENSOR_WHITE, 0, _SENSOR_WHITE).astype(np.uint16)
+    levels: U16 = np.clip(noisy * _SENSOR_WHITE, 0, _SENSOR_WHITE).astype(np.uint16)
+    return levels
 
 
 def _tone_curve(contrast: float, black: float) -> F32:
@@ -145,4 +147,5 @@ def _tone_curve(contrast: float, black: float) -> F32:
     linear = np.arange(_SENSOR_WHITE + 1) / _SENSOR_WHITE
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     curved = srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)
-    return ((black + (1 - black) * curved) * 255).astype(np.float32)
+    display: F32 = ((black + (1 - black) * curved) * 255).astype(np.float32)
+    return display

@@ -15,8 +15,7 @@ from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.painting import paint_scene
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
 from dpedkit.capture.simulate.state import StateFolder
-from dpedkit.errors import UsageError
-from dpedkit.images import PHOTO_SUFFIXES, read_rgb
+from dpedkit.images import read_rgb
 from dpedkit.types import F32, F64
 
 WHITE = 16384
@@ -78,22 +77,18 @@ def load_scene(state: StateFolder, config: SimulatedConfig, index: int) -> Scene
 
 
 def _draw(config: SimulatedConfig, index: int, size_px: tuple[int, int]) -> npt.NDArray[np.uint16]:
-    if config.scenes is None:
-        light = paint_scene(config.seed, index, size_px)
-    else:
-        light = _photographed(Path(config.scenes), index, size_px)
+    photos = config.scene_photos()
+    photo = photos[index % len(photos)] if photos else None  # after the last one, the first again
+    light = _photographed(photo, size_px) if photo else paint_scene(config.seed, index, size_px)
     coded = np.empty(light.shape, np.uint16)
     for row in range(len(light)):  # row by row: a second full-size float array would not be small
         coded[row] = np.clip(light[row] * WHITE, 0, 65535)
     return coded
 
 
-def _photographed(folder: Path, index: int, size_px: tuple[int, int]) -> F32:
-    """Return the folder's photo number `index` (in name order, starting over at its end), filling the plane."""
-    photos = sorted(path for path in folder.glob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-    if not photos:
-        raise UsageError(f"no photos in {folder}", "give a folder of JPEG, PNG, TIFF or HEIC files as scenes")
-    rgb = read_rgb(photos[index % len(photos)])
+def _photographed(photo: Path, size_px: tuple[int, int]) -> F32:
+    """Return the middle of a photo in linear light, filling the plane."""
+    rgb = read_rgb(photo)
     width, height = size_px
     zoom = max(width / rgb.shape[1], height / rgb.shape[0])
     crop_w, crop_h = min(rgb.shape[1], round(width / zoom)), min(rgb.shape[0], round(height / zoom))

@@ -7,10 +7,12 @@ alignment or training look good.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
 from dpedkit.errors import UsageError
+from dpedkit.images import PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,19 @@ class SimulatedConfig:
     scale: float = 0.25
     seed: int = 0
     scenes: str | None = None
+
+    def scene_photos(self) -> list[Path]:
+        """Return the photos to use as scenes, in name order; none where scenes are generated.
+
+        Raises:
+            UsageError: the folder holds no photos.
+        """
+        if self.scenes is None:
+            return []
+        photos = sorted(path for path in Path(self.scenes).glob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+        if not photos:
+            raise UsageError(f"no photos in {self.scenes}", "give a folder of JPEG, PNG, TIFF or HEIC files as scenes")
+        return photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +180,7 @@ _SONY = CameraSpec(
     focal_35mm=28,
     iso=50,
     lens=LensSpec(62.0, (0.5, -0.4, 0.6), (-0.11, 0.03, 0.01), 0.045, -0.03, 0.32, 0.85),
-    look=LookSpec(-0.30, (0.93, 1.0, 1.10), 0.88, 0.03, 0.10, 0.03, 0.0006, 0.003, 0.6, 0.8, 93),
+    look=LookSpec(-0.45, (0.93, 1.0, 1.10), 0.88, 0.03, 0.10, 0.03, 0.0006, 0.003, 0.6, 0.8, 93),
     timing=TimingSpec(210.0, 9.0, -18.0, 1, 500.0, 600.0, -412.0, 11.0),
     battery_percent=81,
     temperature_c=31.5,
