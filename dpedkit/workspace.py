@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,7 +140,7 @@ def find_workspace(start: Path) -> Workspace:
     )
 
 
-def create_workspace(root: Path, rigs: dict[str, Callable[[], str]]) -> Workspace:
+def create_workspace(root: Path, rigs: Mapping[str, str]) -> Workspace:
     """Make a workspace in `root`, a new or empty folder; rigs gives each rig file's name and text.
 
     Raises:
@@ -155,7 +155,7 @@ def create_workspace(root: Path, rigs: dict[str, Callable[[], str]]) -> Workspac
         for name in ("photos", "patches", "runs", "rigs"):
             (root / name).mkdir(parents=True, exist_ok=True)
         for name, text in rigs.items():
-            write_atomic(root / "rigs" / f"{name}.toml", text().encode())
+            write_atomic(root / "rigs" / f"{name}.toml", text.encode())
         write_atomic(root / SETTINGS_FILE, SETTINGS_TEMPLATE.encode())  # last: only a whole workspace counts as one
     except NotADirectoryError as error:
         raise UsageError(f"{root} is a file", "choose a folder") from error

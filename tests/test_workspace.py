@@ -13,7 +13,7 @@ from dpedkit.workspace import SETTINGS_FILE, Settings, create_workspace, find_wo
 
 
 def test_a_new_workspace_is_found_from_below_and_holds_the_defaults(tmp_path: Path) -> None:
-    made = create_workspace(tmp_path / "ws", {"tripod": lambda: 'name = "tripod"\n'})
+    made = create_workspace(tmp_path / "ws", {"tripod": 'name = "tripod"\n'})
     below = made.root / "photos" / "session"
     below.mkdir()
     found = find_workspace(below)

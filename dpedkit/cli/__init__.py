@@ -1,5 +1,33 @@
-"""The command line: parse, call one stage, print."""
+"""The command line: parse, call one stage, print. Importing it loads click and nothing heavier."""
+
+from __future__ import annotations
+
+import sys
+
+from dpedkit.cli.app import App, cli, explain
+from dpedkit.errors import DpedError
+
+# Each family's module adds its commands to `cli` when it is imported.
+from dpedkit.cli import demo, pairs, rig, training, workspace  # noqa: F401  isort:skip
 
 
-def main() -> None:
-    """Run `dpedkit`."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run `dpedkit` and exit with its code: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 a device failed."""
+    import click
+
+    app = App()
+    try:
+        code = cli.main(arguments, prog_name="dpedkit", standalone_mode=False, obj=app)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = app.fail("stopped", "what was finished is kept: run the same command again to go on", 130)
+    except DpedError as error:
+        code = app.fail(error.cause, error.remedy, error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output has gone: nothing is left to say, nor anyone to say it to
+        code = 1
+    except Exception as error:
+        code = explain(app, error)
+    sys.exit(code)

@@ -1,0 +1,176 @@
+"""dpedkit train, evaluate, enhance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, pass_app
+from dpedkit.cli.pairs import dry_run_option
+
+if TYPE_CHECKING:
+    from dpedkit.db import SplitName
+    from dpedkit.stages.evaluate import EvaluateReport, Protocol
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto: the fastest there is.",
+)
+
+
+@cli.command()
+@click.option("--phone", required=True, help="The phone to learn from.")
+@click.option("--recipe", default="dped", show_default=True, help="dped, small, or a TOML file.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
+@click.option(
+    "--vgg",
+    default="torchvision",
+    show_default=True,
+    metavar="torchvision|FILE|random:SEED",
+    help="VGG-19 weights of the content loss; random is for trying out, not for results.",
+)
+@device_option
+@click.option("--seed", default=0, show_default=True, help="Of initial weights and of the order of patches.")
+@click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this phone and recipe.")
+@dry_run_option
+@pass_app
+def train(
+    app: App,
+    phone: str,
+    recipe: str,
+    overrides: tuple[str, ...],
+    vgg: str,
+    device: str,
+    seed: int,
+    resume: bool,
+    dry_run: bool,
+) -> None:
+    """Train a network that turns a phone's photos into the DSLR's.
+
+    \b
+    dpedkit train --phone sony --recipe small          minutes on a CPU
+    dpedkit train --phone sony                         the paper's network
+    dpedkit train --phone sony --recipe small --set iterations=2000 --resume
+    """
+    from dpedkit.stages.training import TrainPlan, train_phone
+
+    report = train_phone(
+        app.workspace,
+        phone=phone,
+        recipe_name=recipe,
+        overrides=_pairs(overrides),
+        vgg=vgg,
+        device=device,
+        seed=seed,
+        resume=resume,
+        dry_run=dry_run,
+        progress=app.progress(),
+    )
+    if isinstance(report, TrainPlan):
+        app.show(report, f"would train {report.run}: {report.iterations} iterations on {report.patches} patches")
+        return
+    found = "no validation patches" if report.psnr_db is None else f"best validation PSNR {report.psnr_db:.2f} dB"
+    lines = [f"run {report.run}: {found}", f"patches {report.patches}, list {report.snapshot[:12]}"]
+    if report.stamp:
+        lines.append(f"[yellow]{report.stamp}[/]")
+    app.show(report, *lines, f"next: dpedkit enhance PHOTO --model runs/{report.run}")
+
+
+@cli.command()
+@click.option("--phone", "phones", multiple=True, help="Only this phone; may be given again.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option(
+    "--protocol",
+    type=click.Choice(["patches", "photos"]),
+    default="patches",
+    show_default=True,
+    help="Enhance each patch by itself (as in the paper), or whole photos.",
+)
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table there too.")
+@pass_app
+def evaluate(app: App, phones: tuple[str, ...], split: SplitName, protocol: Protocol, csv_file: Path | None) -> None:
+    """Score the phone's own photos, two fitted colour baselines and every finished run.
+
+    \b
+    dpedkit evaluate
+    dpedkit evaluate --phone sony --protocol photos --csv scores.csv
+    """
+    from rich.table import Table
+
+    from dpedkit.stages.evaluate import evaluate as score
+
+    report = score(app.workspace, phones=phones, split=split, protocol=protocol, progress=app.progress())
+    table = Table("phone", "method", "PSNR", "SSIM", "MS-SSIM", "photos", "patches", "", box=None, pad_edge=False)
+    for row in report.scores:
+        numbers = f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{row.ms_ssim:.4f}"
+        table.add_row(row.phone, row.name, *numbers, str(row.photos), str(row.patches), row.note)
+    if csv_file is not None:
+        _write_csv(csv_file, report)
+    app.show(report, table, report.how)
+
+
+@cli.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A run, a checkpoint, or the authors' TF checkpoint.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("enhanced"), show_default=True,
+    help="Folder for the results.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+@device_option
+@dry_run_option
+@pass_app
+def enhance(
+    app: App, photos: tuple[Path, ...], model: Path, output: Path, overwrite: bool, device: str, dry_run: bool
+) -> int:
+    """Enhance whole photos, keeping their EXIF and colour profile. Photos are files, or folders of them.
+
+    \b
+    dpedkit enhance photos/*/0001_sony.jpg --model runs/sony-small
+    dpedkit enhance holiday/ --model iphone_orig -o holiday-enhanced
+    """
+    from dpedkit.stages.enhancing import enhance_photos
+
+    report = enhance_photos(
+        photos, model, output, device=device, overwrite=overwrite, dry_run=dry_run, progress=app.progress()
+    )
+    verb = "would write" if dry_run else "wrote"
+    lines = [f"{verb} {target}" for target in report.written.values()]
+    lines += [f"[yellow]is there already[/] {target} (--overwrite replaces it)" for target in report.skipped]
+    lines += [f"[red]failed[/] {cause}" for cause in report.failures.values()]
+    app.show(report, *lines, f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed")
+    if report.failures:
+        return PARTLY_DONE if report.written else 1
+    return 0
+
+
+def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:
+    for override in overrides:
+        if "=" not in override:
+            raise click.BadParameter(f"{override!r} is not KEY=VALUE", param_hint="--set")
+    return dict(override.split("=", 1) for override in overrides)
+
+
+def _write_csv(path: Path, report: EvaluateReport) -> None:
+    import csv
+    import io
+
+    from dpedkit.files import write_atomic
+
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["phone", "method", "split", "protocol", "psnr", "ssim", "ms_ssim", "photos", "patches", "note"])
+    for row in report.scores:
+        numbers = row.psnr, row.ssim, row.ms_ssim, row.photos, row.patches
+        writer.writerow([row.phone, row.name, report.split, report.protocol, *numbers, row.note])
+    write_atomic(path, text.getvalue().encode())

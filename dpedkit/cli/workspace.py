@@ -1,0 +1,84 @@
+"""dpedkit init, doctor, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dpedkit.cli.app import App, cli, listed, pass_app
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--rig",
+    type=click.Choice(["tripod", "simulated"]),
+    default="tripod",
+    show_default=True,
+    help="Rig file to write: for your own devices, or for simulated ones that need no hardware.",
+)
+@pass_app
+def init(app: App, folder: Path, rig: str) -> None:
+    """Make a workspace.
+
+    \b
+    dpedkit init ws --rig simulated     to rehearse without hardware
+    dpedkit init ws                     then fill in ws/rigs/tripod.toml
+    """
+    from dpedkit.capture.rig import rig_template
+    from dpedkit.db import open_corpus
+    from dpedkit.workspace import create_workspace
+
+    made = create_workspace(folder, {"tripod": rig_template("simulated" if rig == "simulated" else "tripod")})
+    open_corpus(made.root, made.settings.database).close()
+    app.show(
+        {"workspace": str(made.root), "rig": rig},
+        f"workspace {folder} is ready",
+        f"next: cd {folder} && dpedkit devices" if rig == "simulated" else f"next: edit {folder}/rigs/tripod.toml",
+    )
+
+
+@cli.command()
+@pass_app
+def doctor(app: App) -> int:
+    """Check this machine and the workspace, and say what to do about each problem."""
+    from rich.table import Table
+
+    from dpedkit.stages.overview import doctor as look
+
+    findings = look(app.folder)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
+    for finding in findings:
+        table.add_row(signs[finding.level], finding.topic, finding.found, finding.remedy and f"-> {finding.remedy}")
+    app.show(findings, table)
+    return int(any(finding.level == "problem" for finding in findings))
+
+
+@cli.command()
+@pass_app
+def status(app: App) -> None:
+    """Show what the workspace holds, and what comes next."""
+    from rich.table import Table
+
+    from dpedkit.stages.overview import status as look
+
+    found = look(app.workspace)
+    counts = found.counts
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row(
+        "shots", f"{counts.shots}, {counts.incomplete_shots} incomplete, in {listed(counts.sessions, 'session')}"
+    )
+    table.add_row("photos", _tally(counts.photos))
+    table.add_row("pairs", _tally(counts.pairs))
+    table.add_row("patches", f"{counts.kept_patches} kept of {counts.patches}")
+    table.add_row("splits", f"{_tally(counts.splits)} (shots)" if counts.splits else "none yet")
+    table.add_row("runs", _tally(found.runs))
+    attention = [f"incomplete shot {shot}: {reason}" for shot, reason in found.incomplete.items()]
+    attention += [f"refused pair {pair}: {reason}" for pair, reason in found.refused.items()]
+    app.show(found, table, *attention, f"next: {found.next_step}")
+
+
+def _tally(counts: dict[str, int] | dict[str, str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"

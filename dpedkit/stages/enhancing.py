@@ -1,0 +1,87 @@
+"""Enhance whole photos with a trained generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dpedkit.errors import DpedError, UsageError
+from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, write_photo
+from dpedkit.progress import Progress
+from dpedkit.train import enhance, load_generator
+
+_WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+
+
+@dataclass(slots=True)
+class EnhanceReport:
+    """Input -> output of what was done; input -> cause of what failed; outputs that were there already."""
+
+    written: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+
+def enhance_photos(
+    photos: Sequence[Path],
+    model: Path,
+    output: Path,
+    *,
+    device: str,
+    overwrite: bool,
+    dry_run: bool,
+    progress: Progress,
+) -> EnhanceReport:
+    """Enhance photos (files, or folders of them) into the folder `output`, under their own names.
+
+    A HEIC or MPO photo becomes a JPEG. An output that is there already is left as it is unless `overwrite`; one that
+    would replace its own input is refused then too, unless `output` is that folder and `overwrite` asks for it.
+
+    Raises:
+        UsageError: no photos, or two of the same name.
+        WeightsError: the model cannot be read.
+    """
+    plan = _plan(photos, output)
+    report = EnhanceReport()
+    todo = {source: target for source, target in plan.items() if overwrite or not target.exists()}
+    report.skipped = [str(target) for source, target in plan.items() if source not in todo]
+    if dry_run:
+        report.written = {str(source): str(target) for source, target in todo.items()}
+        return report
+    generator = load_generator(model)
+    output.mkdir(parents=True, exist_ok=True)
+    progress.start("enhance", len(todo))
+    for source, target in todo.items():
+        try:
+            photo = read_photo(source, limit_px=LIMIT_PX)
+            write_photo(target, enhance(generator, photo.rgb, device=device), like=photo)
+            report.written[str(source)] = str(target)
+        except DpedError as error:
+            report.failures[str(source)] = error.cause
+        progress.advance(note=source.name)
+    progress.done(f"{len(report.written)} photos")
+    return report
+
+
+def _plan(photos: Sequence[Path], output: Path) -> dict[Path, Path]:
+    plan: dict[Path, Path] = {}
+    for given in photos:
+        if not given.exists():
+            raise UsageError(f"{given}: no such file or folder", "give photos, or folders of photos")
+        for source in find_photos(given) if given.is_dir() else [given]:
+            suffix = source.suffix if source.suffix.lower() in _WRITTEN else ".jpg"
+            plan[source] = output / f"{source.stem}{suffix}"
+    if not plan:
+        raise UsageError(
+            f"no photos in {', '.join(map(str, photos))}", f"photos end in {', '.join(sorted(PHOTO_SUFFIXES))}"
+        )
+    if len(set(plan.values())) < len(plan):
+        seen: dict[Path, Path] = {}
+        for source, target in plan.items():
+            if other := seen.get(target):
+                raise UsageError(
+                    f"{other} and {source} would both become {target}", "enhance them into different folders"
+                )
+            seen[target] = source
+    return plan

@@ -1,0 +1,153 @@
+"""What a workspace holds, and what this machine has."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dpedkit.db import Counts, open_corpus
+from dpedkit.errors import DpedError, NoWorkspace
+from dpedkit.stages.frames import rows
+from dpedkit.workspace import Workspace, find_workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A workspace at a glance; incomplete shots and refused pairs each with the reason; runs with their status."""
+
+    root: str
+    counts: Counts
+    incomplete: dict[str, str]
+    refused: dict[str, str]
+    runs: dict[str, str]
+    next_step: str
+
+
+def status(workspace: Workspace) -> Status:
+    """Count everything in the workspace and name what needs attention."""
+    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+        counts = corpus.counts()
+        shots, pairs, runs = corpus.shots(), corpus.pairs(), corpus.runs()
+    incomplete = shots[shots["status"] == "incomplete"]
+    refused = pairs[pairs["status"].isin(["rejected", "failed"])]
+    return Status(
+        root=str(workspace.root),
+        counts=counts,
+        incomplete={row.shot: row.reason for row in rows(incomplete)},
+        refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
+        runs={row.run: row.status for row in rows(runs)},
+        next_step=_next_step(counts),
+    )
+
+
+def _next_step(counts: Counts) -> str:
+    if not counts.shots:
+        return "dpedkit capture, or dpedkit import folder"
+    if counts.pairs.get("new"):
+        return "dpedkit align"
+    if not counts.patches:
+        return "dpedkit build-patches"
+    return "dpedkit evaluate" if counts.runs else "dpedkit train"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `dpedkit doctor`.
+
+    level   "ok", "note" (something optional is missing) or "problem"
+    remedy  what to do; "" where all is well
+    """
+
+    topic: str
+    level: Literal["ok", "note", "problem"]
+    found: str
+    remedy: str = ""
+
+
+EXTRAS = {  # module -> (distribution, extra, what it is for)
+    "gphoto2": ("gphoto2", "capture", "firing a DSLR"),
+    "adb_shell": ("adb-shell", "capture", "firing phones"),
+    "torch": ("torch", "train", "training and enhancing"),
+    "safetensors": ("safetensors", "train", "checkpoints"),
+    "matplotlib": ("matplotlib", "train", "curves in reports"),
+    "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
+}
+CORE = ("numpy", "scipy", "opencv-python-headless", "pillow", "sqlalchemy", "pandas", "pydantic", "click", "rich")
+
+
+def doctor(folder: Path) -> list[Finding]:
+    """Look at the machine and, where there is one, the workspace that `folder` lies in."""
+    findings = [
+        Finding("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        Finding("python", "ok", f"{platform.python_version()} at {sys.executable}"),
+        Finding("dpedkit", "ok", importlib.metadata.version("dpedkit")),
+        *(_package(name, "", "") for name in CORE),
+        *(_extra(module) for module in EXTRAS),
+        _compute(),
+    ]
+    try:
+        return findings + _workspace_findings(find_workspace(folder))
+    except NoWorkspace as error:
+        return [*findings, Finding("workspace", "note", error.cause, error.remedy)]
+    except DpedError as error:
+        return [*findings, Finding("workspace", "problem", error.cause, error.remedy)]
+
+
+def _package(name: str, extra: str, purpose: str) -> Finding:
+    try:
+        return Finding(name, "ok", importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        if extra:
+            return Finding(name, "note", f"not installed; needed for {purpose}", f"pip install 'dpedkit[{extra}]'")
+        return Finding(name, "problem", "not installed", "pip install --force-reinstall dpedkit")
+
+
+def _extra(module: str) -> Finding:
+    distribution, extra, purpose = EXTRAS[module]
+    found = _package(distribution, extra, purpose)
+    if found.level == "ok" and importlib.util.find_spec(module) is None:
+        return Finding(
+            distribution,
+            "problem",
+            "installed, but cannot be imported",
+            f"pip install --force-reinstall {distribution}",
+        )
+    return found
+
+
+def _compute() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("training device", "note", "no torch", "pip install 'dpedkit[train]'")
+    from dpedkit.train.devices import describe_device
+
+    return Finding("training device", "ok", describe_device("auto"))
+
+
+def _workspace_findings(workspace: Workspace) -> list[Finding]:
+    from dpedkit.capture.rig import load_rig
+
+    free = shutil.disk_usage(workspace.root).free
+    enough = free > 1e9
+    findings = [
+        Finding("workspace", "ok", str(workspace.root)),
+        Finding(
+            "free space", "ok" if enough else "problem", f"{free / 1e9:.1f} GB", "" if enough else "free some space"
+        ),
+    ]
+    for path in sorted((workspace.root / "rigs").glob("*.toml")):
+        try:
+            rig = load_rig(path)
+            findings.append(Finding(f"rig {path.stem}", "ok", ", ".join(device.name for device in rig.devices)))
+        except DpedError as error:
+            findings.append(Finding(f"rig {path.stem}", "problem", error.cause, error.remedy))
+    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+        counts, broken = corpus.counts(), corpus.broken_shards()
+    findings.append(Finding("corpus", "ok", f"{counts.shots} shots, {counts.kept_patches} patches"))
+    findings += [Finding("shard", "problem", cause, "dpedkit build-patches") for cause in broken.values()]
+    return findings

@@ -1,0 +1,145 @@
+"""Train a recipe on one phone's patches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpedkit.db import Corpus, RunRecord, open_corpus
+from dpedkit.errors import CorpusError, UsageError
+from dpedkit.progress import Progress
+from dpedkit.train import load_recipe, train
+from dpedkit.train.loop import StepReport
+from dpedkit.types import PairSource
+from dpedkit.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """A finished run; psnr_db is the best of the validation patches, None where there were none."""
+
+    run: str
+    folder: Path
+    phone: str
+    recipe: str
+    patches: int
+    snapshot: str
+    psnr_db: float | None
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """What would be trained."""
+
+    run: str
+    phone: str
+    recipe: str
+    patches: int
+    iterations: int
+
+
+def train_phone(
+    workspace: Workspace,
+    *,
+    phone: str,
+    recipe_name: str,
+    overrides: Mapping[str, str],
+    vgg: str,
+    device: str,
+    seed: int,
+    resume: bool,
+    dry_run: bool,
+    progress: Progress,
+) -> TrainReport | TrainPlan:
+    """Freeze the phone's training patches and train a recipe on them; `resume` goes on with the newest unfinished run.
+
+    Raises:
+        RecipeError: no such recipe, or a wrong override.
+        CorpusError: no training patches of this phone.
+        TrainError: the run cannot start or has gone wrong.
+    """
+    recipe = load_recipe(recipe_name, overrides)
+    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+        _check_phone(corpus, phone)
+        if dry_run:
+            count = len(corpus.pair_source(phone, "train"))
+            return TrainPlan(_new_name(workspace, phone, recipe.name), phone, recipe.name, count, recipe.iterations)
+        name = _unfinished(corpus, phone, recipe.name) if resume else _new_name(workspace, phone, recipe.name)
+        snapshot = corpus.store.freeze(phone, "train").hash if not resume else _snapshot_of(corpus, name)
+        pairs = corpus.pair_source(snapshot)
+        validation = _validation(corpus, phone)
+        config = {"recipe": recipe.model_dump(mode="json"), "vgg": vgg, "seed": seed}
+        corpus.store.add_run(RunRecord(name, phone, recipe.name, snapshot, "running", config))
+        progress.start(f"train {name}", recipe.iterations)
+        try:
+            result = train(
+                recipe,
+                pairs,
+                validation,
+                workspace.runs / name,
+                device=device,
+                vgg=vgg,
+                seed=seed,
+                resume=resume,
+                report=_Reporter(progress),
+            )
+        except BaseException:
+            corpus.store.update_run(name, "stopped")
+            raise
+        corpus.store.add_run(RunRecord(name, phone, recipe.name, snapshot, "done", config | {"stamp": result.stamp}))
+        best = (
+            f"validation {result.best_psnr_db:.2f} dB" if result.best_psnr_db is not None else "no validation patches"
+        )
+        progress.done(best)
+    return TrainReport(
+        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, result.stamp
+    )
+
+
+class _Reporter:
+    """Turns the loop's reports into progress."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._step = 0
+
+    def __call__(self, report: StepReport) -> None:
+        note = f"loss {report.losses['total']:.2f}"
+        self._progress.advance(report.step - self._step, note=note)
+        self._step = report.step
+
+
+def _check_phone(corpus: Corpus, phone: str) -> None:
+    photos = corpus.photos()
+    phones = sorted(set(photos[photos["role"] == "phone"]["device"]))
+    if phone not in phones:
+        raise UsageError(f"no phone {phone!r} in the corpus", f"phones: {', '.join(phones) or 'none'}")
+
+
+def _validation(corpus: Corpus, phone: str) -> PairSource | None:
+    try:
+        return corpus.pair_source(phone, "val")
+    except CorpusError:
+        return None
+
+
+def _new_name(workspace: Workspace, phone: str, recipe: str) -> str:
+    name, again = f"{phone}-{recipe}", 2
+    while (workspace.runs / name).exists():
+        name, again = f"{phone}-{recipe}-{again}", again + 1
+    return name
+
+
+def _unfinished(corpus: Corpus, phone: str, recipe: str) -> str:
+    runs = corpus.runs()
+    mine = runs[(runs["phone"] == phone) & (runs["recipe"] == recipe) & (runs["status"] != "done")]
+    if mine.empty:
+        raise UsageError(f"no unfinished {recipe} run of {phone} to go on with", "start one without --resume")
+    return str(mine["run"].iloc[-1])
+
+
+def _snapshot_of(corpus: Corpus, run: str) -> str:
+    runs = corpus.runs()
+    return str(runs[runs["run"] == run]["snapshot_hash"].iloc[0])
