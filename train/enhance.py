@@ -36,7 +36,7 @@ def enhance(generator: Generator, rgb: U8, *, device: str | torch.device = "cpu"
     if strip_rows < 1:
         raise ValueError(f"strips need at least 1 row, got {strip_rows}")
     generator = copy.deepcopy(generator).to(device).eval()
-    photo = torch.tensor(rgb)
+    photo = torch.from_numpy(rgb.copy())  # which may be mirrored or read-only
     result = torch.empty_like(photo)
     height, width = rgb.shape[:2]
     skip, work = (torch.empty(height, width, generator.width, device=device) for _ in range(2))

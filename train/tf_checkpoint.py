@@ -75,6 +75,8 @@ def _state(named: Mapping[str, F32], blocks: int) -> dict[str, Tensor]:
     for number, layer in enumerate(norms):
         ours[f"{layer}.shift"] = named[f"Variable_{2 * number}" if number else "Variable"]
         ours[f"{layer}.scale"] = named[f"Variable_{2 * number + 1}"]
+    if len(ours) != len(named):
+        raise ValueError(f"it holds {len(named)} tensors where {len(ours)} belong")
     return {name: torch.from_numpy(value) for name, value in ours.items()}
 
 
@@ -203,9 +205,9 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
-        if byte < 0x80:
+        if byte < 0x80 and (byte or shift == 7):
             return value, at
-        if shift > 63:
+        if byte == 0 or shift > 63:
             raise _Corrupt("a number has too many digits")
 
 

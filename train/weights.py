@@ -81,7 +81,7 @@ def read_generator(path: Path) -> Generator:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror or error}", "check the path and its rights"
         ) from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise WeightsError(
             f"{path} is not a whole dpedkit checkpoint: {str(error).splitlines()[0]}",
             "copy it again from its run, or give another checkpoint of that run",

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dpedkit.errors import WeightsError
+from dpedkit.train import load_generator
+from dpedkit.train.networks import Generator
+from dpedkit.train.tf_checkpoint import masked_crc32c, read_tf_checkpoint
+from dpedkit.types import F32
+
+MAGIC = bytes.fromhex("57fb808b247547db")
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def block(records: list[tuple[bytes, bytes]]) -> bytes:
+    """A LevelDB block whose keys share what they can with the key before."""
+    content, last = b"", b""
+    for key, value in records:
+        shared = next((at for at in range(len(last)) if key[at : at + 1] != last[at : at + 1]), len(last))
+        content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    return content + struct.pack("<II", 0, 1)
+
+
+def table(blocks: list[bytes]) -> bytes:
+    """Data blocks, an empty meta block, the root block and the footer, checksummed."""
+    written, handles = b"", []
+
+    def add(content: bytes) -> bytes:
+        nonlocal written
+        handle = varint(len(written)) + varint(len(content))
+        written += content + b"\0" + struct.pack("<I", masked_crc32c(content + b"\0"))
+        return handle
+
+    handles = [(bytes([0xFE, number]), add(content)) for number, content in enumerate(blocks)]
+    footer = add(block([])) + add(block(handles))
+    return written + footer.ljust(40, b"\0") + MAGIC
+
+
+def entry(dtype: int, shape: tuple[int, ...], shard: int, offset: int, raw: bytes) -> bytes:
+    dims = b"".join(b"\x12" + varint(len(dim)) + dim for dim in (b"\x08" + varint(size) for size in shape))
+    return (
+        b"\x08" + varint(dtype) + b"\x12" + varint(len(dims)) + dims + b"\x18" + varint(shard)
+        + b"\x20" + varint(offset) + b"\x28" + varint(len(raw)) + b"\x35" + struct.pack("<I", masked_crc32c(raw))
+    )  # fmt: skip
+
+
+def messages(tensors: dict[str, F32], dtype: int = 1) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The records of an index, and the data file they describe."""
+    records, data = [(b"", b"\x08\x01\x1a\x02\x08\x01")], b""
+    for name, value in sorted(tensors.items()):
+        raw = value.astype("<f4").tobytes()
+        records.append((name.encode(), entry(dtype, value.shape, 0, len(data), raw)))
+        data += raw
+    return records, data
+
+
+def write(prefix: Path, tensors: dict[str, F32], dtype: int = 1) -> Path:
+    records, data = messages(tensors, dtype)
+    half = len(records) // 2
+    prefix.with_name(f"{prefix.name}.index").write_bytes(table([block(records[:half]), block(records[half:])]))
+    prefix.with_name(f"{prefix.name}.data-00000-of-00001").write_bytes(data)
+    return prefix
+
+
+def authors_tensors(generator: Generator) -> dict[str, F32]:
+    """A generator's weights by the authors' names, written out by hand for one block."""
+    state = {name: weight.numpy() for name, weight in generator.state_dict().items()}
+    convs = ["head", "blocks.0.conv1", "blocks.0.conv2", "refine1", "refine2", "to_rgb"]
+    tensors = {}
+    for number, layer in enumerate(convs, start=1):
+        tensors[f"generator/W{number}"] = state[f"{layer}.weight"].transpose(2, 3, 1, 0)
+        tensors[f"generator/b{number}"] = state[f"{layer}.bias"]
+    for suffix, name in [("", "norm1.shift"), ("_1", "norm1.scale"), ("_2", "norm2.shift"), ("_3", "norm2.scale")]:
+        tensors[f"generator/Variable{suffix}"] = state[f"blocks.0.{name}"]
+    return tensors
+
+
+@pytest.fixture
+def truth() -> Generator:
+    generator = Generator(width=2, blocks=1)
+    for number, weight in enumerate(generator.state_dict().values()):
+        weight.uniform_(-1, 1, generator=torch.Generator().manual_seed(number))
+    return generator
+
+
+@pytest.fixture
+def prefix(tmp_path: Path, truth: Generator) -> Path:
+    return write(tmp_path / "small_orig", authors_tensors(truth))
+
+
+def test_crc32c_has_the_known_answers() -> None:
+    """From RFC 3720, B.4, and the customary check value; masked as LevelDB does."""
+    for data, crc in [(bytes(32), 0x8A9136AA), (bytes(range(32)), 0x46DD794E), (b"123456789", 0xE3069283)]:
+        assert masked_crc32c(data) == ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
+
+
+@pytest.mark.parametrize("ending", ["", ".index"])
+def test_a_generator_comes_back_as_it_was_written(truth: Generator, prefix: Path, ending: str) -> None:
+    read = load_generator(f"{prefix}{ending}").state_dict()
+    for name, weight in truth.state_dict().items():
+        assert torch.equal(read[name], weight), name
+
+
+def test_the_authors_files_hold_forty_tensors(shared_data: Path) -> None:
+    tensors = read_tf_checkpoint(shared_data / "dped_models" / "sony_orig")
+    assert len(tensors) == 40
+    assert sum(tensor.size for tensor in tensors.values()) == 401_475
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
+def test_every_changed_byte_of_an_index_is_noticed(prefix: Path, flip: int) -> None:
+    index = prefix.with_name("small_orig.index")
+    whole = index.read_bytes()
+    for at in range(len(whole)):
+        index.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        with pytest.raises(WeightsError, match="small_orig"):
+            load_generator(prefix)
+
+
+def test_changed_bytes_of_the_data_are_noticed(prefix: Path) -> None:
+    data = prefix.with_name("small_orig.data-00000-of-00001")
+    whole = data.read_bytes()
+    for at in range(0, len(whole), 37):
+        data.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(WeightsError, match="checksum"):
+            load_generator(prefix)
+
+
+@pytest.mark.parametrize("name", ["small_orig.index", "small_orig.data-00000-of-00001"])
+def test_truncated_files_are_noticed(prefix: Path, name: str) -> None:
+    whole = prefix.with_name(name).read_bytes()
+    for length in range(0, len(whole), 29):
+        prefix.with_name(name).write_bytes(whole[:length])
+        with pytest.raises(WeightsError, match="not a whole TensorFlow"):
+            load_generator(prefix)
+
+
+def test_nonsense_under_right_checksums_is_noticed(prefix: Path, truth: Generator) -> None:
+    """Random damage to the messages, then checksummed: it is refused, or it did not touch the weights."""
+    rng = random.Random(0)
+    records, _ = messages(authors_tensors(truth))
+    for _ in range(3000):
+        content = bytearray(block(records))
+        for _ in range(rng.randint(1, 4)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        prefix.with_name("small_orig.index").write_bytes(table([bytes(content)]))
+        try:
+            read = load_generator(prefix).state_dict()
+        except WeightsError:
+            continue
+        assert all(torch.equal(read[name], weight) for name, weight in truth.state_dict().items())
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" * 40, bytes(48), bytes(40) + MAGIC])
+def test_foreign_files_are_named(prefix: Path, content: bytes) -> None:
+    prefix.with_name("small_orig.index").write_bytes(content)
+    with pytest.raises(WeightsError, match="not a whole TensorFlow V2 checkpoint") as caught:
+        load_generator(prefix)
+    assert caught.value.remedy
+
+
+def test_a_missing_data_file_is_named(prefix: Path) -> None:
+    prefix.with_name("small_orig.data-00000-of-00001").unlink()
+    with pytest.raises(WeightsError, match=r"data-00000-of-00001 cannot be read: No such file"):
+        load_generator(prefix)
+
+
+def test_other_networks_are_refused(tmp_path: Path, truth: Generator) -> None:
+    tensors = authors_tensors(truth)
+    others = {
+        "no generator": {"dense/kernel": np.ones((3, 4), np.float32)},
+        "nothing": {},
+        "a layer missing": {name: value for name, value in tensors.items() if name != "generator/b3"},
+        "a layer more": tensors | {"generator/W7": np.ones((1, 1, 2, 2), np.float32)},
+        "wrong shape": tensors | {"generator/W2": np.ones((3, 3, 2, 3), np.float32)},
+        "flat kernel": tensors | {"generator/W2": np.ones(36, np.float32)},
+        "not finite": tensors | {"generator/b3": np.full(2, np.nan, np.float32)},
+    }
+    for name, other in others.items():
+        with pytest.raises(WeightsError):
+            load_generator(write(tmp_path / name, other))
+    with pytest.raises(WeightsError, match="not float32"):
+        load_generator(write(tmp_path / "integers", tensors, dtype=3))
