@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpedkit.align.geometry import Warp
+from dpedkit.align.geometry import Warp, polygon_area
 from dpedkit.align.parallax import Confidence
 from dpedkit.types import F64, Json
 
@@ -35,6 +35,11 @@ class Alignment:
     overlap: F64
     regions: Confidence
     timings: Mapping[str, float]
+
+    @property
+    def overlap_share(self) -> float:
+        """How much of the phone's photo the DSLR's covers, in [0, 1]."""
+        return abs(polygon_area(self.overlap)) / (self.warp.phone_size[0] * self.warp.phone_size[1])
 
     def phone_to_dslr(self, points: F64) -> F64:
         """Map [N, 2] px of the phone's photo to [N, 2] px of the DSLR's, both at full resolution."""

@@ -6,6 +6,7 @@ MAGSAC++: Barath et al., CVPR 2020, as OpenCV's USAC_MAGSAC.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,7 @@ import numpy as np
 from dpedkit.align.geometry import Warp, frame, overlap_polygon, polygon_area
 from dpedkit.align.options import AlignOptions
 from dpedkit.errors import PairRejected
-from dpedkit.types import F32, F64, U8, Bools
+from dpedkit.types import F32, F64, I64, U8, Bools
 
 _CELLS = 8
 _CONTRAST = 0.02
@@ -83,29 +84,44 @@ def find_homography(src: F64, dst: F64, inlier_px: float) -> tuple[F64, Bools]:
     nothing = np.eye(3), np.zeros(len(src), dtype=np.bool_)
     if len(src) < 4:  # MAGSAC throws below four points
         return nothing
-    hmat, mask = cv2.findHomography(src, dst, cv2.USAC_MAGSAC, inlier_px, maxIters=5000, confidence=0.9999)
-    if hmat is None:  # collinear points
+    found: tuple[F64 | None, U8] = cv2.findHomography(  # type: ignore[assignment]  # None for collinear points
+        src, dst, cv2.USAC_MAGSAC, inlier_px, maxIters=5000, confidence=0.9999
+    )
+    hmat, mask = found
+    if hmat is None:
         return nothing
     return hmat.astype(np.float64), mask.ravel().astype(np.bool_)
 
 
 def _features(gray: U8, limit: int) -> tuple[F64, F32]:
     """Return keypoints [N, 2], px, and RootSIFT descriptors [N, 128], spread evenly over the photo."""
-    keypoints, descriptors = cv2.SIFT_create(contrastThreshold=_CONTRAST).detectAndCompute(gray, None)
-    if not keypoints:
+    sift = cv2.SIFT.create(contrastThreshold=_CONTRAST)
+    keypoints = sift.detect(gray)
+    keep = _spread(keypoints, gray.shape, limit)
+    if not len(keep):
         return np.zeros((0, 2)), np.zeros((0, 128), dtype=np.float32)
-    at = np.array([each.pt for each in keypoints], dtype=np.float64)
+    # described after the choice: describing all of them would cost more than detecting twice
+    chosen, descriptors = sift.compute(gray, [keypoints[i] for i in keep])
+    at = np.array([each.pt for each in chosen], dtype=np.float64)
+    total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9)
+    return at, np.sqrt(descriptors / total).astype(np.float32, copy=False)
+
+
+def _spread(keypoints: Sequence[cv2.KeyPoint], shape: tuple[int, ...], limit: int) -> I64:
+    """Return the indices of the strongest keypoints of each cell, about `limit` in all."""
+    if not keypoints:
+        return np.zeros(0, dtype=np.int64)
+    at = np.array([each.pt for each in keypoints])
     strength = np.array([each.response for each in keypoints])
-    height, width = gray.shape
-    cell = (at[:, 1] * _CELLS / height).astype(np.int64) * _CELLS + (at[:, 0] * _CELLS / width).astype(np.int64)
+    column, row = (np.clip(at * _CELLS // shape[1::-1], 0, _CELLS - 1)).astype(np.int64).T
+    cell = row * _CELLS + column
     order = np.lexsort((-strength, cell))
-    starts = np.searchsorted(cell[order], cell[order])
-    keep = order[np.arange(len(order)) - starts < max(limit // _CELLS**2, 1)]
-    chosen = descriptors[keep].astype(np.float32)
-    return at[keep], np.sqrt(chosen / np.maximum(chosen.sum(axis=1, keepdims=True), 1e-9))
+    rank = np.arange(len(order)) - np.searchsorted(cell[order], cell[order])
+    strongest: I64 = order[rank < max(limit // _CELLS**2, 1)].astype(np.int64)
+    return strongest
 
 
-def _mutual_matches(left: F32, right: F32) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+def _mutual_matches(left: F32, right: F32) -> tuple[I64, I64]:
     """Return the indices of pairs that are each other's nearest and clearly nearer than the second (Lowe 2004)."""
     if len(left) < 2 or len(right) < 2:
         nothing = np.zeros(0, dtype=np.int64)

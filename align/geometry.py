@@ -43,7 +43,7 @@ class Warp:
     @classmethod
     def from_pixels(cls, hmat: F64, phone_size: tuple[int, int], dslr_size: tuple[int, int]) -> Warp:
         """Make a warp from a homography [3, 3] that maps phone px to DSLR px."""
-        ideal = np.linalg.inv(_pixel_matrix(dslr_size)) @ hmat @ _pixel_matrix(phone_size)
+        ideal: F64 = np.linalg.inv(_pixel_matrix(dslr_size)) @ hmat @ _pixel_matrix(phone_size)
         return cls(phone_size, dslr_size, ideal / ideal[2, 2])
 
     def forward(self, points: F64) -> F64:
@@ -55,7 +55,7 @@ class Warp:
 
     def inverse(self, points: F64) -> F64:
         """Map [N, 2] DSLR px to [N, 2] phone px."""
-        ideal = project(np.linalg.inv(self.homography), undistort(_to_ideal(points, self.dslr_size), self.dslr_radial))
+        ideal = project(_inverse(self.homography), undistort(_to_ideal(points, self.dslr_size), self.dslr_radial))
         shifted = _to_pixels(undistort(ideal, self.phone_radial), self.phone_size)
         if self.mesh is None:
             return shifted
@@ -100,6 +100,10 @@ class Warp:
         )
 
 
+def _inverse(matrix: F64) -> F64:
+    return np.linalg.inv(matrix).astype(np.float64, copy=False)
+
+
 def project(hmat: F64, points: F64) -> F64:
     """Map [N, 2] points through a homography [3, 3]."""
     homogeneous = points @ hmat[:, :2].T + hmat[:, 2]
@@ -120,11 +124,13 @@ def undistort(points: F64, terms: Sequence[float]) -> F64:
         square = radius**2
         slope = sum(((2 * i + 3) * k * square ** (i + 1) for i, k in enumerate(terms)), start=np.ones_like(square))
         radius -= (radius * _gain(square, terms) - target) / slope
-    return points * np.divide(radius, target, out=np.ones_like(target), where=target > 0)[:, None]
+    shrunk: F64 = np.divide(radius, target, out=np.ones_like(target), where=target > 0)
+    return points * shrunk[:, None]
 
 
 def _gain(square: F64, terms: Sequence[float]) -> F64:
-    return sum((k * square ** (i + 1) for i, k in enumerate(terms)), start=np.ones_like(square))
+    gain: F64 = sum((k * square ** (i + 1) for i, k in enumerate(terms)), start=np.ones_like(square))
+    return gain
 
 
 def polygon_area(polygon: F64) -> float:
@@ -146,7 +152,7 @@ def frame(size: tuple[int, int], per_side: int) -> F64:
     """Return the border of a photo as points [4 * per_side, 2], px, from (0, 0) clockwise on the screen."""
     right, bottom = size[0] - 1.0, size[1] - 1.0
     corners = np.array([[0.0, 0.0], [right, 0.0], [right, bottom], [0.0, bottom]])
-    steps = np.arange(per_side)[:, None] / per_side
+    steps: F64 = np.arange(per_side)[:, None] / per_side
     return np.concatenate([a + (b - a) * steps for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)])
 
 

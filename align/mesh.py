@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, ndimage, sparse
 
-from dpedkit.types import F32, F64, Json
+from dpedkit.types import F32, F64, I64, Json
 
 _ROBUST_ROUNDS = 5
+_OUTLIER_SIGMAS = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,28 @@ class Mesh:
         return cls((data["size"][0], data["size"][1]), controls.reshape(*data["shape"], 2))
 
 
-@dataclass(frozen=True)
 class MeshFitter:
-    """Fits meshes of one resolution to displacements measured at the same points again and again.
+    """Fits meshes of one resolution to displacements measured at the same points, again and again.
 
-    size    (width, height) of the phone's photo, px
-    points  [N, 2], phone px
-    shape   (R, C), control points
+    Control points touch only near neighbours, so that the normal equations are a narrow band and no solve takes long.
     """
 
-    size: tuple[int, int]
-    points: F64
-    shape: tuple[int, int]
+    def __init__(self, size: tuple[int, int], points: F64, shape: tuple[int, int]) -> None:
+        """Take the phone photo's size (width, height), points [N, 2], px, and the number (R, C) of control points."""
+        self._size, self._shape = size, shape
+        self._band = 3 * shape[1] + 4
+        index, weights = _spline_weights(_grid_coordinates(points, size, shape), shape)
+        lower, upper = np.tril_indices(16)
+        self._slots = self._slot(index[:, lower], index[:, upper])
+        self._products = weights[:, lower] * weights[:, upper]
+        owner = np.repeat(np.arange(len(points)), 16)
+        self._design = sparse.csr_array(
+            (weights.ravel(), (owner, index.ravel())), shape=(len(points), shape[0] * shape[1])
+        )
+        bending = sparse.coo_array(sparse.tril(_bending(shape)))
+        self._bending = self._gather(
+            self._slot(bending.row.astype(np.int64), bending.col.astype(np.int64)), bending.data
+        )
 
     def fit(self, moved: F64, sigma: F64, stiffness: float) -> Mesh:
         """Return the mesh nearest to the displacements, outliers discounted.
@@ -66,30 +77,27 @@ class MeshFitter:
         sigma      [N], its standard deviation, px; infinity leaves the point out
         stiffness  weight of the bending energy against the measurements
         """
-        design = self._design()
-        bending = stiffness * _bending(self.shape)
         base = 1.0 / sigma**2
         weight = base
-        controls = np.zeros((self.shape[0] * self.shape[1], 2))
+        controls: F64 = np.zeros((self._shape[0] * self._shape[1], 2))
         for _ in range(_ROBUST_ROUNDS):
-            normal = (design.T @ design.multiply(weight[:, None])).toarray() + bending
-            normal[np.diag_indices_from(normal)] += 1e-6  # a region without measurements stays where the lens put it
-            controls = linalg.solve(normal, design.T @ (moved * weight[:, None]), assume_a="pos")
-            off = np.linalg.norm(moved - design @ controls, axis=1) / np.where(np.isfinite(sigma), sigma, 1.0)
-            weight = base / (1.0 + (off / 3.0) ** 2)  # Cauchy
-        return Mesh(self.size, controls.reshape(*self.shape, 2).astype(np.float32))
+            normal = self._gather(self._slots, self._products * weight[:, None]) + stiffness * self._bending
+            normal[0] += 1e-6  # a region without measurements stays where the lens put it
+            target: F64 = np.asarray(self._design.T @ (moved * weight[:, None]))
+            controls = linalg.solveh_banded(normal, target, lower=True)
+            off = np.sum((moved - self._design @ controls) ** 2, axis=1) * base
+            weight = base / (1.0 + off / _OUTLIER_SIGMAS**2)  # Cauchy
+        return Mesh(self._size, controls.reshape(*self._shape, 2).astype(np.float32))
 
-    def _design(self) -> sparse.csr_array:
-        """Return [N, R * C]: the weight of every control point at every measured point."""
-        rows, cols = _grid_coordinates(self.points, self.size, self.shape)
-        row0, wy = _cubic_weights(rows, self.shape[0])
-        col0, wx = _cubic_weights(cols, self.shape[1])
-        steps = np.arange(4)
-        index = (row0[:, None, None] + steps[:, None]) * self.shape[1] + col0[:, None, None] + steps
-        owner = np.repeat(np.arange(len(self.points)), 16)
-        weights = (wy[:, :, None] * wx[:, None, :]).ravel()
-        size = (len(self.points), self.shape[0] * self.shape[1])
-        return sparse.csr_array((weights, (owner, index.ravel())), shape=size)
+    def _slot(self, row: I64, col: I64) -> I64:
+        """Return where elements of a symmetric matrix lie in the flat lower band that LAPACK reads."""
+        slots: I64 = (row - col) * (self._shape[0] * self._shape[1]) + col
+        return slots
+
+    def _gather(self, slots: I64, values: F64) -> F64:
+        count = self._shape[0] * self._shape[1]
+        band: F64 = np.bincount(slots.ravel(), values.ravel(), minlength=self._band * count).astype(np.float64)
+        return band.reshape(self._band, count)
 
 
 def _grid_coordinates(points: F64, size: tuple[int, int], shape: tuple[int, ...]) -> F64:
@@ -101,23 +109,32 @@ def _grid_coordinates(points: F64, size: tuple[int, int], shape: tuple[int, ...]
     return at
 
 
-def _cubic_weights(at: F64, count: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], F64]:
-    """Return the first of four control points and their weights [N, 4] for the uniform cubic B-spline."""
+def _spline_weights(at: F64, shape: tuple[int, int]) -> tuple[I64, F64]:
+    """Return the 16 control points [N, 16] around each grid coordinate [2, N], ascending, and their weights [N, 16]."""
+    row0, down = _cubic_weights(at[0], shape[0])
+    col0, across = _cubic_weights(at[1], shape[1])
+    steps = np.arange(4)
+    index = (row0[:, None, None] + steps[:, None]) * shape[1] + col0[:, None, None] + steps
+    return index.reshape(-1, 16), (down[:, :, None] * across[:, None, :]).reshape(-1, 16)
+
+
+def _cubic_weights(at: F64, count: int) -> tuple[I64, F64]:
+    """Return the first of four control points [N] and their weights [N, 4], of the uniform cubic B-spline."""
     cell = np.clip(np.floor(at).astype(np.int64), 1, count - 3)
     t = at - cell
     weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1) / 6
     return cell - 1, weights
 
 
-def _bending(shape: tuple[int, int]) -> F64:
+def _bending(shape: tuple[int, int]) -> sparse.coo_array:
     """Return the discrete thin-plate energy f_xx^2 + 2 f_xy^2 + f_yy^2 as a quadratic form [R * C, R * C]."""
-    rows, cols = shape
-    first_row, first_col = (np.diff(np.eye(n), axis=0) for n in shape)
-    second_row, second_col = (np.diff(np.eye(n), n=2, axis=0) for n in shape)
+    first_row, first_col = (sparse.csr_array(np.diff(np.eye(n), axis=0)) for n in shape)
+    second_row, second_col = (sparse.csr_array(np.diff(np.eye(n), n=2, axis=0)) for n in shape)
+    rows, cols = (sparse.eye_array(n, format="csr") for n in shape)
     parts = (
-        np.kron(np.eye(rows), second_col),
-        np.kron(second_row, np.eye(cols)),
-        np.sqrt(2.0) * np.kron(first_row, first_col),
+        sparse.kron(rows, second_col),
+        sparse.kron(second_row, cols),
+        np.sqrt(2.0) * sparse.kron(first_row, first_col),
     )
-    energy: F64 = sum((part.T @ part for part in parts), start=np.zeros((rows * cols, rows * cols)))
-    return energy
+    bends = sparse.vstack(parts, format="csr")
+    return sparse.coo_array(bends.T @ bends)

@@ -1,4 +1,4 @@
-"""What a caller may change about an alignment. The defaults are what the figures in docs/benchmarks.md were made with."""
+"""What a caller may change about an alignment; the measured figures are those of the defaults."""
 
 from __future__ import annotations
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.coarse import match_coarse
 from dpedkit.align.geometry import Warp, overlap_polygon
 from dpedkit.align.lens import fit_lens
+from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
-from dpedkit.align.parallax import fit_mesh, fits, map_confidence, misfit
+from dpedkit.align.parallax import fit_mesh, map_confidence, misfit
 from dpedkit.align.windows import Grid, Level, Placements, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
@@ -54,17 +54,6 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
         regions=map_confidence(warp, placed, _CONFIDENCE_SHAPE),
         timings=clock.laps,
     )
-
-
-def to_gray(photo: U8, name: str) -> U8:
-    """Return the photo's luma [H, W].
-
-    Raises:
-        ValueError: the array is not uint8 [H, W, 3].
-    """
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise ValueError(f"{name} must be uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}")
-    return cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
 
 
 def _search(phone: U8, dslr: U8, warp: Warp, options: AlignOptions) -> Warp:

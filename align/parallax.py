@@ -57,7 +57,8 @@ def _cost(off: F64) -> float:
 
 def misfit(warp: Warp, placed: Placements) -> F64:
     """Return how far each window was found from where the warp puts it [N], phone px."""
-    return np.linalg.norm(warp.inverse(placed.dslr) - placed.phone, axis=1)
+    off: F64 = np.linalg.norm(warp.inverse(placed.dslr) - placed.phone, axis=1)
+    return off
 
 
 def fits(warp: Warp, placed: Placements) -> Bools:
@@ -111,4 +112,5 @@ def map_confidence(warp: Warp, placed: Placements, shape: tuple[int, int]) -> Co
 
 def _sigma(placed: Placements) -> F64:
     """Return each window's standard deviation [N], px, along the axis that it knows least about."""
-    return np.sqrt(np.linalg.eigvalsh(placed.covariance)[:, 1] + _SIGMA_FLOOR_PX**2)
+    sigma: F64 = np.sqrt(np.linalg.eigvalsh(placed.covariance)[:, 1] + _SIGMA_FLOOR_PX**2)
+    return sigma

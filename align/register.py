@@ -13,6 +13,8 @@ import numpy as np
 
 from dpedkit.types import F32, F64
 
+_MIN_STRUCTURE = 1e-6  # of a window's variance per px^2; below it, only one direction can be seen, or none
+
 
 @dataclass(frozen=True, slots=True)
 class Registration:
@@ -51,7 +53,7 @@ def register(first: F32, second: F32, *, rotation: bool = False) -> Registration
     rows = np.stack(columns).reshape(len(columns), -1)
     gram = np.einsum("ip,jp->ij", rows, rows).astype(np.float64)
     normal, target = gram[:-1, :-1], gram[:-1, -1]
-    if np.linalg.cond(normal) > 1e7:
+    if np.linalg.eigvalsh(normal[:2, :2])[0] < _MIN_STRUCTURE * inner.size:
         return None
     inverse = np.linalg.inv(normal)
     step = inverse @ target

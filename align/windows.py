@@ -53,7 +53,7 @@ class Level:
     @property
     def zoom(self) -> float:
         """How many full-resolution phone px one px of this level spans."""
-        return self.phone_full.shape[1] / self.phone.shape[1]
+        return float(self.phone_full.shape[1] / self.phone.shape[1])
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Grid:
 
 
 def place_windows(level: Level, warp: Warp, grid: Grid) -> Placements:
-    """Find the DSLR's spot for a grid of windows that lie wholly in both photos; those without structure are left out."""
+    """Find in the DSLR's photo a grid of windows that lie wholly in both; those without structure are left out."""
     centres, nodes = _nodes(level, warp, grid)
     basis = _quadratic_basis(grid.side + 2 * grid.reach)
     fits = [_place(level, centre, each, basis, grid) for centre, each in zip(centres, nodes, strict=True)]
@@ -146,7 +146,7 @@ def _place(level: Level, centre: F64, nodes: F64, basis: F32, grid: Grid) -> Reg
     if x in (0, 2 * grid.reach) or y in (0, 2 * grid.reach):  # the peak may lie beyond
         return LOST
     fit = register(soft, soften(field[y : y + grid.side, x : x + grid.side])) or LOST
-    return replace(fit, moved=fit.moved + [x - grid.reach, y - grid.reach])
+    return replace(fit, moved=fit.moved + np.array([x, y]) - grid.reach)
 
 
 def soften(window: U8 | F32) -> F32:
@@ -161,7 +161,9 @@ def sample(gray: U8, nodes: F64, basis: F32) -> F32:
     region = gray[top:bottom, left:right].astype(np.float32)
     bent = (nodes - [left, top]).astype(np.float32)
     map_x, map_y = (basis @ bent[..., axis] @ basis.T for axis in (0, 1))
-    return cv2.remap(region, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32, copy=False)
+    return cv2.remap(region, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(
+        np.float32, copy=False
+    )
 
 
 def _quadratic_basis(side: int) -> F32:

@@ -75,11 +75,16 @@ class Camera:
 
     def render(self, texture: U8, seed: int) -> U8:
         """Photograph a texture [H, W, 3] that spans [-1.5, 1.5] of the scene in x."""
-        photo = np.concatenate([self._band(texture, top, min(top + 256, self.size[1])) for top in range(0, self.size[1], 256)])
+        photo = np.concatenate(
+            [self._band(texture, top, min(top + 256, self.size[1])) for top in range(0, self.size[1], 256)]
+        )
         photo = cv2.GaussianBlur(photo, (0, 0), self.blur_px)
         rng = np.random.default_rng(seed)
         tone = (np.arange(256) / 255.0) ** self.gamma
-        toned = np.stack([cv2.LUT(photo[..., c], (tone * g * 255).clip(0, 255).astype(np.float32)) for c, g in enumerate(self.gain)], axis=-1)
+        toned = np.stack(
+            [cv2.LUT(photo[..., c], (tone * g * 255).clip(0, 255).astype(np.float32)) for c, g in enumerate(self.gain)],
+            axis=-1,
+        )
         toned += rng.standard_normal(toned.shape, dtype=np.float32) * self.noise
         return np.clip(np.rint(toned), 0, 255).astype(np.uint8)
 
@@ -123,12 +128,19 @@ def dead_leaves(size: tuple[int, int], seed: int) -> U8:
         else:
             box = cv2.boxPoints(((x, y), (2 * radius, radius * rng.uniform(0.4, 2)), rng.uniform(0, 180)))
             cv2.fillConvexPoly(canvas, np.rint(box * 8).astype(np.int32), colour, cv2.LINE_AA, 3)
-    grain = cv2.resize(rng.normal(0, 6, (height // 2, width // 2)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(
+        rng.normal(0, 6, (height // 2, width // 2)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC
+    )
     shade = cv2.resize(rng.normal(0, 25, (6, 8)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
     return np.clip(canvas + (grain + shade)[..., None], 0, 255).astype(np.uint8)
 
 
-def pose(rotation_deg: float = 0.0, zoom: float = 1.0, shift: tuple[float, float] = (0.0, 0.0), tilt: tuple[float, float] = (0.0, 0.0)) -> F64:
+def pose(
+    rotation_deg: float = 0.0,
+    zoom: float = 1.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+    tilt: tuple[float, float] = (0.0, 0.0),
+) -> F64:
     c, s = np.cos(np.radians(rotation_deg)) / zoom, np.sin(np.radians(rotation_deg)) / zoom
     return np.array([[c, -s, shift[0]], [s, c, shift[1]], [tilt[0], tilt[1], 1.0]])
 
@@ -157,12 +169,34 @@ class Pair:
         return np.linalg.norm(off, axis=1)
 
 
-def make_pair(phone_size, dslr_size, *, seed=0, phone_lens=brown(-0.08, 0.02), dslr_lens=brown(-0.03), parallax=ideal, view=None, texture=None, **phone_settings) -> Pair:
+def make_pair(
+    phone_size,
+    dslr_size,
+    *,
+    seed=0,
+    phone_lens=brown(-0.08, 0.02),
+    dslr_lens=brown(-0.03),
+    parallax=ideal,
+    view=None,
+    texture=None,
+    **phone_settings,
+) -> Pair:
     rng = np.random.default_rng(seed)
     if view is None:
-        view = pose(rng.uniform(-2, 2), rng.uniform(1.05, 1.2), tuple(rng.uniform(-0.05, 0.05, 2)), tuple(rng.uniform(-0.03, 0.03, 2)))
+        view = pose(
+            rng.uniform(-2, 2),
+            rng.uniform(1.05, 1.2),
+            tuple(rng.uniform(-0.05, 0.05, 2)),
+            tuple(rng.uniform(-0.03, 0.03, 2)),
+        )
     dslr = Camera(dslr_size, lens=dslr_lens, view=pose(zoom=1.0), gain=(0.97, 1.0, 0.95))
-    phone = Camera(phone_size, lens=phone_lens, view=view, parallax=parallax, **({"gamma": 1.2, "gain": (0.9, 0.95, 1.0), "blur_px": 0.9, "noise": 4.0} | phone_settings))
+    phone = Camera(
+        phone_size,
+        lens=phone_lens,
+        view=view,
+        parallax=parallax,
+        **({"gamma": 1.2, "gain": (0.9, 0.95, 1.0), "blur_px": 0.9, "noise": 4.0} | phone_settings),
+    )
     if texture is None:
         # one texture px per ideal DSLR px
         unit = np.hypot(*dslr_size) / 2
