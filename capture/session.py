@@ -22,7 +22,7 @@ from dpedkit.files import storage_error
 
 T = TypeVar("T")
 
-_HEAD_START_NS = 150_000_000  # from the decision to fire to the first release: time to wake every thread
+_HEAD_START_NS = 300_000_000  # from the decision to fire to the first release: time for a script to reach a phone
 
 
 def _ignore(_photo: StoredPhoto) -> None:
@@ -84,7 +84,7 @@ class Session:
         A device that fails does not take the others with it: it is in the result's failures.
 
         Raises:
-            StorageError: photos of this number are there already.
+            StorageError: photos of this number are there already, or the disk is full; what was stored stays.
         """
         if there := sorted(self._folder.glob(f"{number:04d}_*")):
             raise StorageError(f"{there[0]} is there already", "give the shot another number: no photo is overwritten")
@@ -94,6 +94,9 @@ class Session:
         lead_ns = max((worker.device.lag_ns for worker, _ in ready), default=0) + _HEAD_START_NS
         plan = ShotPlan(self._key, number, scene, self._clock_ns() + lead_ns)
         shots = self._fire(plan, ready, on_photo)
+        for shot in shots.values():
+            if isinstance(shot.failure, StorageError):
+                raise shot.failure  # no fault of the device: the next shot would end the same way
         photos = tuple(photo for shot in shots.values() for photo in shot.photos)
         return ShotResult(plan, photos, failures | {name: shot.failure for name, shot in shots.items() if shot.failure})
 
@@ -167,10 +170,11 @@ class Connection:
 
 
 @contextmanager
-def connect(rig: Rig, state: Path) -> Iterator[Connection]:
+def connect(rig: Rig, state: Path, keys: Path) -> Iterator[Connection]:
     """Yield a rig's addresses, with its simulated devices running.
 
     state  the folder in which the simulated devices live; those that run there already are used
+    keys   folder of this computer's adb key, which the simulated phones trust
 
     Raises:
         UsageError: a simulated device of a name that the simulated rig does not have.
@@ -186,7 +190,7 @@ def connect(rig: Rig, state: Path) -> Iterator[Connection]:
 
     settings = rig.simulated
     config = SimulatedConfig(settings.scale, settings.seed, str(settings.scenes) if settings.scenes else None)
-    with SimulatedRig(config, state, rehearsal) as simulated:
+    with SimulatedRig(config, state, rehearsal, keys / "adbkey.pub") as simulated:
         yield Connection(real | simulated.addresses, simulated.next_scene)
 
 
@@ -196,8 +200,9 @@ def make_workers(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[Wor
 
 
 def _camera(device: Device, address: str, keys: Path) -> Camera:
-    make = find_driver(device.driver).load()
-    return make(device.name, address, device.settings, keys=keys, trigger=device.trigger)
+    driver = find_driver(device.driver)
+    options: dict[str, object] = {"trigger": device.trigger} | ({"keys": keys} if driver.has_keys else {})
+    return driver.load()(device.name, address, device.settings, **options)
 
 
 def _together(workers: Sequence[Worker], job: Callable[[Worker], T]) -> dict[str, T | DpedError]:

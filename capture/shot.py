@@ -118,25 +118,15 @@ def spread(shutters: Mapping[str, ShutterTime]) -> Skew | None:
     return Skew(measured, max(most - measured, measured - max(least, 0)), tuple(in_order))
 
 
-def shutter_time(taken_at: datetime, quantum_ns: int, clock: ClockOffset, near_ns: int) -> ShutterTime:
+def shutter_time(taken_at: datetime, step: timedelta, clock: ClockOffset, near_ns: int) -> ShutterTime:
     """Bring the time a device wrote into its photo to the host's clock.
 
-    taken_at    the device's local time, of whatever time zone the device is set to
-    quantum_ns  the step of taken_at, ns; whether a camera rounds or cuts to it is not known
-    near_ns     a host time within 7 minutes of the shutter: it tells the zone
+    taken_at  the device's local time, of whatever time zone the device is set to
+    step      of taken_at; whether a camera rounds or cuts to it is not known
+    near_ns   a host time within 7 minutes of the shutter: it tells the zone
     """
-    local_ns = (taken_at.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
+    microsecond = timedelta(microseconds=1)
+    step_ns = step // microsecond * 1000
+    local_ns = (taken_at.replace(tzinfo=UTC) - _EPOCH) // microsecond * 1000
     zone_ns = round((local_ns - clock.offset_ns - near_ns) / _ZONE_NS) * _ZONE_NS
-    cut_ns = local_ns - zone_ns - clock.offset_ns
-    return ShutterTime(cut_ns + quantum_ns // 2, clock.bound_ns + quantum_ns)
-
-
-def exif_quantum_ns(taken_at: datetime) -> int:
-    """Return the coarsest decimal step that this time is a multiple of, 1 us to 1 s, in ns.
-
-    A time shows at least its device's real step, so a bound made from it is never too small.
-    """
-    step_us = 1_000_000
-    while taken_at.microsecond % step_us:
-        step_us //= 10
-    return step_us * 1000
+    return ShutterTime(local_ns - zone_ns - clock.offset_ns + step_ns // 2, clock.bound_ns + step_ns)

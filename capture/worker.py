@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from dpedkit.capture.camera import Camera, CameraFile, CameraInfo, ClockOffset, Release
 from dpedkit.capture.rig import Device
-from dpedkit.capture.shot import ShotPlan, ShutterTime, StoredPhoto, exif_quantum_ns, shutter_time
+from dpedkit.capture.shot import ShotPlan, ShutterTime, StoredPhoto, shutter_time
 from dpedkit.errors import CameraError, DpedError, ImageError, MissingExtra, PullFailed
 from dpedkit.files import atomic_file, sha256_file
 from dpedkit.images import PhotoMeta, read_meta
@@ -52,7 +52,6 @@ class Worker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"camera-{device.name}")
         self._interrupted = Event()
         self._needs_opening = True
-        self._quantum_ns = 1_000_000_000  # the finest step of its time stamps so far
 
     def call(self, job: Callable[[], T]) -> Future[T]:
         """Run `job` on the camera's thread, after those that wait there already."""
@@ -137,14 +136,8 @@ class Worker:
             size_bytes=size_bytes,
             release=release,
             meta=meta,
-            shutter=self._shutter(meta, armed.clock, plan.at_ns),
+            shutter=_shutter(meta, armed.clock, plan.at_ns),
         )
-
-    def _shutter(self, meta: PhotoMeta | None, clock: ClockOffset | None, near_ns: int) -> ShutterTime | None:
-        if meta is None or meta.taken_at is None or clock is None:
-            return None
-        self._quantum_ns = min(self._quantum_ns, exif_quantum_ns(meta.taken_at))
-        return shutter_time(meta.taken_at, self._quantum_ns, clock, near_ns)
 
     def _disconnect(self) -> None:
         try:
@@ -174,3 +167,9 @@ def _meta(path: Path) -> PhotoMeta | None:
         return read_meta(path)
     except (ImageError, MissingExtra):
         return None
+
+
+def _shutter(meta: PhotoMeta | None, clock: ClockOffset | None, near_ns: int) -> ShutterTime | None:
+    if meta is None or meta.taken_at is None or clock is None:
+        return None
+    return shutter_time(meta.taken_at, meta.taken_step, clock, near_ns)

@@ -21,6 +21,7 @@ class ExifFacts:
 
     orientation  1-8, EXIF 2.32 tag 0x0112; 1 where missing or senseless
     taken_at     the camera's local wall clock when the shutter opened, with sub-seconds; no time zone
+    taken_step   of taken_at, as the number of its digits tells: 10 ms where a Canon writes two after the second
     exposure_s   exposure time, s
     """
 
@@ -28,6 +29,7 @@ class ExifFacts:
     make: str = ""
     model: str = ""
     taken_at: datetime | None = None
+    taken_step: timedelta = timedelta(seconds=1)
     exposure_s: float | None = None
     f_number: float | None = None
     iso: int | None = None
@@ -42,12 +44,14 @@ def read_facts(image: Image.Image) -> ExifFacts:
     except Exception:  # Pillow's parser raises whatever a malformed tag makes it stumble over
         return ExifFacts()
     orientation = exif.get(Base.Orientation)
+    taken_at, taken_step = _taken_at(detail)
     iso = _number(detail, Base.ISOSpeedRatings)
     return ExifFacts(
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else _UPRIGHT,
         make=_text(exif, Base.Make),
         model=_text(exif, Base.Model),
-        taken_at=_taken_at(detail),
+        taken_at=taken_at,
+        taken_step=taken_step,
         exposure_s=_number(detail, Base.ExposureTime),
         f_number=_number(detail, Base.FNumber),
         iso=int(iso) if iso is not None else None,
@@ -76,14 +80,17 @@ def upright(exif: bytes) -> bytes:
     return bytes(patched)
 
 
-def _taken_at(detail: Mapping[int, Any]) -> datetime | None:
+def _taken_at(detail: Mapping[int, Any]) -> tuple[datetime | None, timedelta]:
     stamp = _text(detail, Base.DateTimeOriginal)
     fraction = _text(detail, Base.SubsecTimeOriginal)
+    second = timedelta(seconds=1)
     try:
         taken = datetime.strptime(stamp, "%Y:%m:%d %H:%M:%S")
     except ValueError:
-        return None
-    return taken + timedelta(seconds=float(f"0.{fraction}")) if fraction.isascii() and fraction.isdigit() else taken
+        return None, second
+    if not (fraction.isascii() and fraction.isdigit()):
+        return taken, second
+    return taken + second * float(f"0.{fraction}"), max(second / 10 ** len(fraction), timedelta.resolution)
 
 
 def _text(tags: Mapping[int, Any], tag: int) -> str:

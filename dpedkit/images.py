@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +42,7 @@ class PhotoMeta:
 
     width, height  px, after turning upright
     taken_at       the camera's local wall clock, with sub-seconds; no time zone
+    taken_step     of taken_at, as its digits tell: 1 s where there are none after the second
     exposure_s     exposure time, s
     """
 
@@ -51,6 +52,7 @@ class PhotoMeta:
     make: str
     model: str
     taken_at: datetime | None
+    taken_step: timedelta
     exposure_s: float | None
     f_number: float | None
     iso: int | None
@@ -188,6 +190,7 @@ def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
         make=facts.make,
         model=facts.model,
         taken_at=facts.taken_at,
+        taken_step=facts.taken_step,
         exposure_s=facts.exposure_s,
         f_number=facts.f_number,
         iso=facts.iso,

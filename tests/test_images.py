@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -61,13 +62,14 @@ def test_heic_reads_upright_with_its_time(shared_data: Path) -> None:
     assert photo.meta.model == "iPhone 11 Pro"
     assert photo.meta.taken_at is not None
     assert photo.meta.taken_at.microsecond == 644000
+    assert photo.meta.taken_step == timedelta(milliseconds=1)
 
 
 def test_meta_of_real_cameras(shared_data: Path) -> None:
     canon = read_meta(shared_data / "photos" / "cameras" / "canon_450d.jpg")
     assert (canon.width, canon.height, canon.iso, canon.model) == (4272, 2848, 100, "Canon EOS 450D")
     assert canon.taken_at is not None
-    assert canon.taken_at.microsecond == 30000
+    assert (canon.taken_at.microsecond, canon.taken_step) == (30000, timedelta(milliseconds=10))
     blackberry = read_meta(shared_data / "photos" / "cameras" / "blackberry_z10.jpg")
     assert (blackberry.width, blackberry.height) == (1836, 3264)  # orientation 6: upright it stands
 

@@ -5,7 +5,8 @@ Another package adds a kind with an entry point in the group "dpedkit.cameras":
     [project.entry-points."dpedkit.cameras"]
     webcam = "my_package.webcam:WebcamCamera"
 
-Its class fulfils `dpedkit.capture.camera.Camera` and is called as `WebcamCamera(options)` with `CameraOptions`.
+Its class fulfils `dpedkit.capture.camera.Camera` and is called as
+`WebcamCamera(name, address, settings, trigger=...)`, with what stands in the rig file.
 """
 
 from __future__ import annotations
@@ -30,11 +31,13 @@ class Driver:
     target    "module:Class"
     schemes   what may stand before the first colon of an address; empty: the driver checks it itself
     triggers  the triggers it knows; empty: the driver checks them itself
+    has_keys  it proves who we are: it is also given keys=, the folder of this computer's keys
     """
 
     target: str
     schemes: tuple[str, ...] = ()
     triggers: tuple[str, ...] = ()
+    has_keys: bool = False
 
     def load(self) -> Callable[..., Camera]:
         """Import the driver's class.
@@ -60,6 +63,7 @@ DRIVERS = MappingProxyType(
             "dpedkit.capture.drivers.adb:AdbCamera",
             schemes=("usb", "tcp"),
             triggers=("keyevent", "tap", "intent", "shell"),
+            has_keys=True,
         ),
     }
 )

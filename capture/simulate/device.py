@@ -47,12 +47,13 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=default.scale, help="size of its photos, (0, 1]")
     parser.add_argument("--seed", type=int, default=default.seed, help="of scenes, lags and noise")
     parser.add_argument("--scenes", help="a folder of photos to use as scenes")
+    parser.add_argument("--trust", type=Path, help="public adb key to let in beside this user's own")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     config = SimulatedConfig(options.scale, options.seed, options.scenes)
     body = Body(camera_spec(options.name), options.state, config)
     try:
-        server = _server(body)
+        server = _server(body, options.trust)
         server.start()
         try:
             whereabouts = {"port": server.port, "pid": os.getpid()}
@@ -64,15 +65,15 @@ def main() -> None:
         body.close()
 
 
-def _server(body: Body) -> Server:
+def _server(body: Body, trusted_key: Path | None) -> Server:
     """Put the body's protocol before it; the other one is not imported."""
     if body.spec.role == "dslr":
         from dpedkit.capture.simulate.eos import EosServer
 
         return EosServer(body, port=0)
-    from dpedkit.capture.simulate.adb_daemon import AdbDaemon
+    from dpedkit.capture.simulate.adb_daemon import USER_KEYS, AdbDaemon
 
-    return AdbDaemon(body, port=0)
+    return AdbDaemon(body, port=0, authorised_keys=(*USER_KEYS, trusted_key) if trusted_key else USER_KEYS)
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -31,8 +31,16 @@ class SimulatedRig:
     addresses  of each camera, as a rig file names them: "ptpip:127.0.0.1:PORT" or "tcp:127.0.0.1:PORT"
     """
 
-    def __init__(self, config: SimulatedConfig, state: Path, devices: Sequence[str] = tuple(CAMERAS)) -> None:
+    def __init__(
+        self,
+        config: SimulatedConfig,
+        state: Path,
+        devices: Sequence[str] = tuple(CAMERAS),
+        trusted_key: Path | None = None,
+    ) -> None:
         """Describe the rig; `start` or `with` starts it.
+
+        trusted_key  public key file that the phones let in beside this user's own; it may be made later
 
         Raises:
             UsageError: a device that the simulated rig does not have, or a scale outside (0, 1].
@@ -42,6 +50,7 @@ class SimulatedRig:
         self._specs = [camera_spec(name) for name in devices]
         self._config = config
         self._state = StateFolder(state.absolute())
+        self._trusted_key = trusted_key
         self._lock: IO[bytes] | None = None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.addresses: dict[str, str] = {}
@@ -61,8 +70,9 @@ class SimulatedRig:
         Raises:
             CameraError: a camera's process ended at once; the message quotes its last words.
             CameraTimeout: a camera did not report in time.
-            UsageError: a rig with other settings runs on the same state folder.
+            UsageError: a rig with other settings runs on the same state folder, or the folder of scenes is empty.
         """
+        self._config.scene_photos()
         self._state.root.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._take_lock():
@@ -136,6 +146,8 @@ class SimulatedRig:
         command += ["--name", name, "--scale", str(self._config.scale), "--seed", str(self._config.seed)]
         if self._config.scenes is not None:
             command += ["--scenes", self._config.scenes]
+        if self._trusted_key is not None:
+            command += ["--trust", str(self._trusted_key.absolute())]
         with self._state.log(name).open("wb") as log:
             self._processes[name] = subprocess.Popen(
                 command,
