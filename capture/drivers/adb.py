@@ -17,7 +17,8 @@ from dpedkit.capture.drivers.adb_clock import MOST_DRIFT, DeviceClock, choose_cl
 from dpedkit.capture.drivers.adb_connect import connect_phone, explained
 from dpedkit.capture.drivers.adb_prepare import prepare_phone, read_info
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
-from dpedkit.errors import CameraError, CameraTimeout, PullFailed, SettingsError
+from dpedkit.capture.drivers.adb_trigger import trigger_command
+from dpedkit.errors import CameraError, CameraTimeout, PullFailed
 from dpedkit.files import storage_error
 
 _DCIM = "/sdcard/DCIM"
@@ -273,30 +274,6 @@ class AdbCamera:
         with copy.open("rb") as stream:
             if hashlib.file_digest(stream, method).hexdigest() != checksum[1]:
                 raise CameraError(f"{self.name}: {photo.path} arrived damaged: its {method} is not what the phone says")
-
-
-def trigger_command(trigger: str) -> str:
-    """Return the command that releases the shutter on the phone.
-
-    "keyevent" (the camera key; also the default) · "keyevent:24" (volume up, which most camera apps take for the
-    shutter) · "tap:540,1800" (on the shutter button, px) · "intent:net.sourceforge.opencamera/.TakePhoto" ·
-    "shell:any command".
-
-    Raises:
-        SettingsError: it is none of these.
-    """
-    kind, _, argument = trigger.partition(":")
-    if kind in {"", "keyevent"} and re.fullmatch(r"\w*", argument):
-        return f"input keyevent {argument or 27}"
-    if kind == "tap" and (place := re.fullmatch(r"(\d+),(\d+)", argument)):
-        return f"input tap {place[1]} {place[2]}"
-    if kind == "intent" and argument:
-        return f"am start -n {shlex.quote(argument)}"
-    if kind == "shell" and argument:
-        return argument
-    raise SettingsError(
-        f"no trigger {trigger!r}", 'write "keyevent[:CODE]", "tap:X,Y", "intent:PACKAGE/ACTIVITY" or "shell:COMMAND"'
-    )
 
 
 def _list_photos(device: QuickAdbDevice, folder: str) -> Iterator[CameraFile]:
