@@ -54,9 +54,8 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
         .join(Device, photo.device_id == Device.id)
         .join(Split, photo.shot_id == Split.shot_id)
         .where(Patch.keep, Alignment.current, Device.name == phone, Split.split == split)
-        .order_by(Patch.key)
     )
-    rows = connection.execute(statement).all()
+    rows = sorted(connection.execute(statement), key=lambda row: row.key)  # no database's own idea of an order
     if not rows:
         raise CorpusError(
             f"no kept patches of phone {phone!r} in split {split!r}",

@@ -34,13 +34,14 @@ def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
         StorageError: it cannot be read or written.
     """
     script = ScriptDirectory(migrations)
+    head = script.get_current_head()
     with reading(engine) as connection:
         found = _revision(connection, script)
-    if found != script.get_current_head():
+    if found != head:
         with writing(engine) as connection:
             found = _revision(connection, script)  # another process may have been here first
-            if found and engine.dialect.name == "sqlite":
-                _back_up(engine, found)
+            if found not in (None, head) and engine.dialect.name == "sqlite":
+                _back_up(engine, str(found))
             _run(connection, script)
     if engine.dialect.name == "sqlite":
         _use_wal(engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,21 @@ from dpedkit.db import (
     open_corpus,
     write_shard,
 )
+from dpedkit.db.migrate import MIGRATIONS
 from dpedkit.types import U8
 
 PATCH_PX = 6
+NEXT_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+def upgrade():
+    op.create_table("place", sa.Column("id", sa.Integer(), primary_key=True))
+    with op.batch_alter_table("shot") as shot:
+        shot.add_column(sa.Column("place", sa.String(), server_default="here"))
+"""
 
 
 def sha(text: str) -> str:
@@ -100,6 +113,15 @@ def new_corpus(tmp_path: Path) -> Callable[[], Corpus]:
 def corpus(new_corpus: Callable[[], Corpus]) -> Iterator[Corpus]:
     with new_corpus() as corpus:
         yield corpus
+
+
+@pytest.fixture
+def newer_migrations(tmp_path: Path) -> Path:
+    """The migrations of a dpedkit one revision ahead of this one."""
+    folder = tmp_path / "newer"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "r0002_place.py").write_text(NEXT_REVISION)
+    return folder
 
 
 @pytest.fixture

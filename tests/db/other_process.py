@@ -19,6 +19,8 @@ from dpedkit.db import (
     ShotRecord,
     open_corpus,
 )
+from dpedkit.db.engine import make_engine
+from dpedkit.db.migrate import upgrade
 
 
 def wait_for_go() -> None:
@@ -38,6 +40,13 @@ def open_at_once(root: Path) -> None:
     wait_for_go()
     with open_corpus(root) as corpus:
         print(len(corpus.shots()))
+
+
+def upgrade_at_once(root: Path, migrations: str) -> None:
+    wait_for_go()
+    engine = make_engine("sqlite:///corpus.db", root)
+    upgrade(engine, Path(migrations))
+    engine.dispose()
 
 
 def write_shots(root: Path, session: str) -> None:
@@ -75,6 +84,6 @@ def write_until_killed(root: Path, stuck: str) -> None:
 DEVICES = [DeviceRecord("canon", "dslr"), DeviceRecord("sony", "phone")]
 
 if __name__ == "__main__":
-    {job.__name__: job for job in (open_at_once, write_shots, write_until_killed)}[sys.argv[1]](
+    {job.__name__: job for job in (open_at_once, upgrade_at_once, write_shots, write_until_killed)}[sys.argv[1]](
         Path(sys.argv[2]), *sys.argv[3:]
     )

@@ -49,7 +49,7 @@ def damage(path: Path, how: str) -> None:
         case "truncated":
             path.write_bytes(data[:-1])
         case "foreign":
-            np.save(path, np.zeros((4, 4)))
+            np.save(path, np.zeros((8, 1, 6, 6, 3), np.uint8))
         case "garbage":
             path.write_bytes(b"not an array")
 
