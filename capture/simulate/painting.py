@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import math
 import string
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from dpedkit.types import F32, F64
+
+Levels: TypeAlias = npt.NDArray[np.uint16]
+
+WHITE = 16384
+"""Level of light 1.0 in a stored scene: two stops of head-room above it, and steps far below any camera's noise."""
 
 _TILE_PX = 1024
 _CORNERS = 16
@@ -39,8 +45,14 @@ _VIVID = np.array(
 """Reflectances, linear R, G, B."""
 
 
-def paint_scene(seed: int, index: int, size_px: tuple[int, int]) -> F32:
-    """Return scene number `index`: linear light float32 [H, W, 3], white paper in full sun at about 1.
+def to_levels(light: F32) -> Levels:
+    """Return light (linear, float32) as a scene stores it: uint16, WHITE is 1.0."""
+    levels: Levels = np.clip(light * WHITE, 0, 65535).astype(np.uint16)
+    return levels
+
+
+def paint_scene(seed: int, index: int, size_px: tuple[int, int]) -> Levels:
+    """Return scene number `index`: linear light, uint16 [H, W, 3], white paper in full sun at about WHITE.
 
     size_px  (width, height)
     """
@@ -62,7 +74,7 @@ class _Painter:
         self._count = 0
         self._textures = np.stack([_fractal_tile(random, 1.0), _grain_tile(random)])
 
-    def paint(self) -> F32:
+    def paint(self) -> Levels:
         random, height = self._random, self._height
         least_px = 5.0 * math.sqrt(
             height / 1500
@@ -211,7 +223,7 @@ class _Painter:
         first, self._count = self._count, self._count + number
         return first
 
-    def _shade(self) -> F32:
+    def _shade(self) -> Levels:
         """Look every pixel's material up and light it: sun with soft shadows of things outside the frame."""
         materials = np.concatenate(self._materials).astype(np.float32)
         colours, amount, slopes = materials[:, :3], materials[:, 3], materials[:, 5:]
@@ -221,7 +233,7 @@ class _Painter:
         shadow, clouds = (self._wide(_fractal_tile(self._random, 1.4)) for _ in range(2))
         sun = np.float32(self._random.uniform(0.2, 0.8))
         column = np.arange(self._width, dtype=np.int32)
-        light = np.empty((self._height, self._width, 3), np.float32)
+        levels = np.empty((self._height, self._width, 3), np.uint16)
         for top in range(0, self._height, _STRIP_ROWS):
             rows = slice(top, min(top + _STRIP_ROWS, self._height))
             label, row = self._labels[rows], np.arange(rows.start, rows.stop, dtype=np.int32)[:, None]
@@ -233,8 +245,9 @@ class _Painter:
             tilt = slope[..., 0] * (column / self._width - 0.5) + slope[..., 1] * (row / self._height - 0.5)
             shade = np.exp(amount[label] * texture + 2 * tilt)
             lit = 1 - sun / (1 + np.exp(-8 * (shadow[rows] - 0.4)))
-            light[rows] = colours[label] * np.where(kind == _CLOUDS, shade, shade * lit)[..., None]
-        return light
+            light = colours[label] * np.where(kind == _CLOUDS, shade, shade * lit)[..., None]
+            levels[rows] = to_levels(light)
+        return levels
 
     def _wide(self, tile: F32) -> F32:
         """Spread a texture over the whole canvas, smoothly."""

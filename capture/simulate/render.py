@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from dpedkit.capture.simulate.darkroom import Frame
 from dpedkit.capture.simulate.optics import View
-from dpedkit.capture.simulate.scenes import WHITE, Scene, load_scene
+from dpedkit.capture.simulate.painting import WHITE
+from dpedkit.capture.simulate.scenes import Scene, load_scene
 from dpedkit.capture.simulate.specs import CameraSpec, SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.images import encode_jpeg

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from dpedkit.capture.simulate.optics import View
-from dpedkit.capture.simulate.painting import paint_scene
+from dpedkit.capture.simulate.painting import Levels, paint_scene, to_levels
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.images import read_rgb
-from dpedkit.types import F32, F64
-
-WHITE = 16384
-"""Level of light 1.0 in a stored scene: two stops of head-room above it, and steps far below any camera's noise."""
+from dpedkit.types import F64
 
 _HALF_PLANE = (0.72, 0.56)
 """How far the plane reaches (X/Z, Y/Z): a little further than the widest camera sees."""
@@ -38,7 +34,7 @@ class Scene:
     ev          how bright it is: exposure value at ISO 100
     """
 
-    light: npt.NDArray[np.uint16]
+    light: Levels
     density: float
     distance_m: float
     ev: float
@@ -76,17 +72,13 @@ def load_scene(state: StateFolder, config: SimulatedConfig, index: int) -> Scene
     return Scene(light, density, distance_m, random.uniform(10.0, 14.5))
 
 
-def _draw(config: SimulatedConfig, index: int, size_px: tuple[int, int]) -> npt.NDArray[np.uint16]:
+def _draw(config: SimulatedConfig, index: int, size_px: tuple[int, int]) -> Levels:
     photos = config.scene_photos()
     photo = photos[index % len(photos)] if photos else None  # after the last one, the first again
-    light = _photographed(photo, size_px) if photo else paint_scene(config.seed, index, size_px)
-    coded = np.empty(light.shape, np.uint16)
-    for row in range(len(light)):  # row by row: a second full-size float array would not be small
-        coded[row] = np.clip(light[row] * WHITE, 0, 65535)
-    return coded
+    return _photographed(photo, size_px) if photo else paint_scene(config.seed, index, size_px)
 
 
-def _photographed(photo: Path, size_px: tuple[int, int]) -> F32:
+def _photographed(photo: Path, size_px: tuple[int, int]) -> Levels:
     """Return the middle of a photo in linear light, filling the plane."""
     rgb = read_rgb(photo)
     width, height = size_px
@@ -95,7 +87,6 @@ def _photographed(photo: Path, size_px: tuple[int, int]) -> F32:
     left, top = (rgb.shape[1] - crop_w) // 2, (rgb.shape[0] - crop_h) // 2
     display = np.arange(256) / 255
     linear = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    light = linear[rgb[top : top + crop_h, left : left + crop_w]]
+    light = to_levels(linear)[rgb[top : top + crop_h, left : left + crop_w]]
     method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
-    filled: F32 = np.maximum(cv2.resize(light, size_px, interpolation=method), 0, dtype=np.float32)
-    return filled
+    return np.asarray(cv2.resize(light, size_px, interpolation=method), np.uint16)

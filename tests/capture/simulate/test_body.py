@@ -114,6 +114,19 @@ def test_a_photo_shows_the_scene_before_which_the_shutter_opened(sony: Camera) -
     assert sony.photo()[1].scene == 7
 
 
+def test_a_scene_that_changes_after_the_shutter_does_not_change_the_photo(tmp_path: Path) -> None:
+    """The DSLR's second shutter opens before its first photo has landed; then the tripod is turned."""
+    assert camera_spec("dslr").timing.cycle_ms < camera_spec("dslr").timing.write_ms
+    camera = Camera("dslr", tmp_path)
+    camera.body.subscribe(lambda _photo: camera.state.show_scene(7))
+    try:
+        camera.body.release()
+        camera.body.release()
+        assert [camera.photo()[1].scene for _ in range(2)] == [0, 0]
+    finally:
+        camera.body.close()
+
+
 def test_numbering_goes_on_after_a_restart(tmp_path: Path) -> None:
     for number in (1, 2):
         camera = Camera("dslr", tmp_path)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ CONFIG = SimulatedConfig(scale=0.05)
 PATIENCE_S = 60
 PARENT = """
 import sys
+import time
 from pathlib import Path
 from dpedkit.capture.simulate.specs import SimulatedConfig
 from dpedkit.capture.simulate.supervisor import SimulatedRig
@@ -59,13 +61,20 @@ def test_a_running_rig_is_shared_and_outlives_its_guest(tmp_path: Path) -> None:
         assert StateFolder(tmp_path).scene() == 1
 
 
-def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cameras_too", [False, True])
+def test_nothing_outlives_a_parent_that_was_killed(tmp_path: Path, cameras_too: bool) -> None:
     command = [sys.executable, "-c", PARENT, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"
+        cameras = psutil.Process(parent.pid).children()
         family = psutil.Process(parent.pid).children(recursive=True)
-        assert len(family) >= 2
+        assert len(cameras) == 2
+        assert len(family) == 4  # each camera has a darkroom
+        while not all(list(StateFolder(tmp_path).darkroom(name).glob("*.jpg")) for name in ("dslr", "sony")):
+            time.sleep(0.05)  # an idle darkroom must notice, too: a busy one fails when it answers
+        for camera in cameras if cameras_too else []:
+            camera.kill()
         os.kill(parent.pid, signal.SIGKILL)
         assert psutil.wait_procs(family, timeout=PATIENCE_S)[1] == []
     with SimulatedRig(CONFIG, tmp_path, ("sony",)) as rig:  # and its lock is no obstacle
