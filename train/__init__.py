@@ -1,6 +1,31 @@
-"""The DPED trainer: networks, losses, loop, metrics, enhancement."""
+"""The DPED trainer: networks, losses, loop, metrics, enhancement. Nothing heavy is imported before it is used."""
 
-from dpedkit.train.enhance import enhance
-from dpedkit.train.weights import load_generator
+from __future__ import annotations
 
-__all__ = ["enhance", "load_generator"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dpedkit.train.inference import enhance
+    from dpedkit.train.loop import StepReport, Trained, train
+    from dpedkit.train.recipe import Recipe, load_recipe, recipe_names
+    from dpedkit.train.weights import load_generator
+
+__all__ = ["Recipe", "StepReport", "Trained", "enhance", "load_generator", "load_recipe", "recipe_names", "train"]
+
+_HOMES = {
+    "Recipe": "recipe",
+    "StepReport": "loop",
+    "Trained": "loop",
+    "enhance": "inference",  # not enhance.py: the module would hide the function
+    "load_generator": "weights",
+    "load_recipe": "recipe",
+    "recipe_names": "recipe",
+    "train": "loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
