@@ -24,23 +24,25 @@ _BLUR_SIGMAS = 3.0  # the blur reaches this many sigmas to each side
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """What each term counts in the generator's loss; the defaults are the authors' code's."""
+    """What each term counts in the generator's loss; the defaults are the authors' code's, which has no pixel term."""
 
     content: float = 10.0
     texture: float = 1.0
     colour: float = 0.5
     tv: float = 2000.0
+    pixel: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratorLoss:
-    """The generator's loss and its terms before weighting, a scalar each."""
+    """The generator's loss and its terms before weighting, a scalar each; a term of weight 0 is not computed, but 0."""
 
     total: Tensor
     content: Tensor
     texture: Tensor
     colour: Tensor
     tv: Tensor
+    pixel: Tensor
 
 
 def generator_loss(
@@ -48,22 +50,34 @@ def generator_loss(
     dslr: Tensor,
     weights: LossWeights,
     *,
-    features: Tensor,
-    dslr_features: Tensor,
-    probabilities: Tensor,
+    features: Tensor | None = None,
+    dslr_features: Tensor | None = None,
+    probabilities: Tensor | None = None,
 ) -> GeneratorLoss:
     """Return the generator's loss for a batch.
 
     enhanced, dslr           [B, 3, H, W]
-    features, dslr_features  [B, 512, h, w], VGG-19 relu5_4 of the two
-    probabilities            [B, 2], the discriminator's verdict on `enhanced`
+    features, dslr_features  [B, 512, h, w], VGG-19 relu5_4 of the two; only needed for content
+    probabilities            [B, 2], the discriminator's verdict on `enhanced`; only needed for texture
+
+    Raises:
+        ValueError: a term counts, but what it is computed from is missing.
     """
-    content = content_loss(features, dslr_features)
-    texture = texture_loss(probabilities)
-    colour = colour_loss(enhanced, dslr)
-    tv = tv_loss(enhanced)
+    zero = enhanced.new_zeros(())
+    content = texture = zero
+    if weights.content:
+        if features is None or dslr_features is None:
+            raise ValueError("the content loss needs the VGG features of both images")
+        content = content_loss(features, dslr_features)
+    if weights.texture:
+        if probabilities is None:
+            raise ValueError("the texture loss needs the discriminator's probabilities")
+        texture = texture_loss(probabilities)
+    colour = colour_loss(enhanced, dslr) if weights.colour else zero
+    tv = tv_loss(enhanced) if weights.tv else zero
+    pixel = pixel_loss(enhanced, dslr) if weights.pixel else zero
     total = weights.content * content + weights.texture * texture + weights.colour * colour + weights.tv * tv
-    return GeneratorLoss(total, content, texture, colour, tv)
+    return GeneratorLoss(total + weights.pixel * pixel, content, texture, colour, tv, pixel)
 
 
 def discriminator_loss(probabilities: Tensor, is_dslr: Tensor) -> Tensor:
@@ -90,6 +104,11 @@ def colour_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
     """Return half the squared difference of the blurred images, summed over pixels and averaged over the batch."""
     difference = blur(enhanced.float() - dslr.float())  # blur is linear: once for both
     return difference.square().sum() / (2 * len(enhanced))
+
+
+def pixel_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
+    """Return the colour loss without its blur: details count too."""
+    return (enhanced.float() - dslr.float()).square().sum() / (2 * len(enhanced))
 
 
 def tv_loss(enhanced: Tensor) -> Tensor:

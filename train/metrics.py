@@ -72,7 +72,8 @@ def _decibels(squared_error: F64) -> F64:
 def _scale_terms(a: Pictures, b: Pictures) -> F64:
     """Return (SSIM, contrast-structure) of each picture at each scale [B, 5, 2], the mean of its channels."""
     terms = [list(_over_scales(x, y)) for x, y in _planes(a, b)]
-    return np.array(terms).reshape(-1, 3, len(_SCALE_WEIGHTS), 2).mean(axis=1)
+    means: F64 = np.array(terms).reshape(-1, 3, len(_SCALE_WEIGHTS), 2).mean(axis=1)
+    return means
 
 
 def _multi_scale(terms: F64) -> F64:

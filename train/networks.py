@@ -18,6 +18,7 @@ _KERNELS = (11, 5, 3, 3, 3)
 _STRIDES = (4, 2, 1, 1, 2)
 _HIDDEN = 1024
 _LEAK = 0.2
+SPREAD, MIDDLE = 0.58, 0.5  # pixels are tanh(x) * SPREAD + MIDDLE
 _WIDEST = 4096  # generator that a weight file may ask for
 
 
@@ -137,7 +138,7 @@ class Generator(nn.Module):
     @staticmethod
     def squash(x: Tensor) -> Tensor:
         """Map the last layer's values to pixels."""
-        return torch.tanh(x) * 0.58 + 0.5
+        return torch.tanh(x) * SPREAD + MIDDLE
 
 
 class Discriminator(nn.Module):
@@ -202,6 +203,30 @@ def initialise(network: nn.Module, rng: torch.Generator | None = None) -> None:
         elif isinstance(module, InstanceNorm):
             nn.init.ones_(module.scale)
             nn.init.zeros_(module.shift)
+
+
+@torch.no_grad()
+def start_from_photo(generator: Generator, rng: torch.Generator) -> None:
+    """Set weights with which the generator returns nearly the photo it is given, for training to improve on.
+
+    The first three channels carry red, green and blue through every layer; what the others compute is drawn from `rng`
+    (He et al., 2015, more weakly in the refining layers) and counts only once `to_rgb` learns to look at it.
+    """
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=rng)
+            nn.init.zeros_(module.get_parameter("bias"))
+        elif isinstance(module, Block):
+            nn.init.constant_(module.norm2.scale, 0.1)
+    for refine in (generator.refine1, generator.refine2):
+        refine.weight *= 0.3
+    for carrier in (generator.head, generator.refine1, generator.refine2):
+        carrier.weight[:3] = 0
+    for refine in (generator.refine1, generator.refine2):
+        refine.weight += nn.init.dirac_(torch.empty_like(refine.weight))
+    generator.head.weight[:3] += nn.init.dirac_(torch.empty_like(generator.head.weight[:3]))
+    nn.init.dirac_(generator.to_rgb.weight).div_(SPREAD)  # tanh(x) is nearly x
+    nn.init.constant_(generator.to_rgb.get_parameter("bias"), -MIDDLE / SPREAD)
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
