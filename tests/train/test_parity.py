@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +96,6 @@ def fill_discriminator(discriminator: Discriminator) -> Discriminator:
                 module.weight.copy_(drawn.permute(3, 2, 0, 1) if drawn.ndim == 4 else drawn.T)
                 module.bias.fill_(0.01)
     return discriminator
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
