@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
@@ -143,6 +144,14 @@ def load_rig(path: Path) -> Rig:
 def rig_template(kind: Literal["tripod", "simulated"]) -> str:
     """Return the commented rig file that `dpedkit init` writes to rigs/tripod.toml."""
     return files("dpedkit.capture").joinpath(f"rig_{kind}.toml").read_text(encoding="utf-8")
+
+
+def rehearsal_rig(seed: int, scenes: Path | None) -> str:
+    """Return the simulated rig's file with another seed and, unless None, a folder of photos as scenes."""
+    text = rig_template("simulated").replace("seed = 0 ", f"seed = {seed} ")
+    if scenes is not None:
+        text = text.replace('scenes = "" ', f"scenes = {json.dumps(str(scenes.resolve()))} ")  # a TOML string, too
+    return text
 
 
 def _check_address(address: str, schemes: Sequence[str]) -> None:

@@ -137,6 +137,14 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
         image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
 
 
+def shrink(rgb: U8, width_px: int) -> U8:
+    """Return `rgb` no wider than `width_px`, each pixel the mean of those it stands for."""
+    if rgb.shape[1] <= width_px:
+        return rgb
+    height_px = max(1, round(rgb.shape[0] * width_px / rgb.shape[1]))
+    return np.array(Image.fromarray(rgb).resize((width_px, height_px), Image.Resampling.BOX))
+
+
 def find_photos(folder: Path) -> list[Path]:
     """Return the photos directly in `folder`, sorted by name; hidden files are left out."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))

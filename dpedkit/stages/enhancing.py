@@ -10,6 +10,7 @@ from dpedkit.errors import DpedError, UsageError
 from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, write_photo
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
+from dpedkit.train.device import pick_device
 
 _WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
@@ -49,13 +50,13 @@ def enhance_photos(
     if dry_run:
         report.written = {str(source): str(target) for source, target in todo.items()}
         return report
-    generator = load_generator(model)
+    generator, place = load_generator(model), pick_device(device)
     output.mkdir(parents=True, exist_ok=True)
     progress.start("enhance", len(todo))
     for source, target in todo.items():
         try:
             photo = read_photo(source, limit_px=LIMIT_PX)
-            write_photo(target, enhance(generator, photo.rgb, device=device), like=photo)
+            write_photo(target, enhance(generator, photo.rgb, device=place), like=photo)
             report.written[str(source)] = str(target)
         except DpedError as error:
             report.failures[str(source)] = error.cause

@@ -23,7 +23,7 @@ from dpedkit.types import F64, U8
 from dpedkit.workspace import Workspace
 
 Protocol = Literal["patches", "photos"]
-Method = Callable[[U8], U8]
+Kind = Literal["phone", "baseline", "run"]
 
 PROTOCOLS: dict[Protocol, str] = {
     "patches": "each patch enhanced by itself, as in the DPED paper",
@@ -36,12 +36,13 @@ PROTOCOL_LINE = "PSNR (dB), SSIM and MS-SSIM on RGB clipped to 0-255, per patch,
 class Score:
     """One row of the table.
 
-    name      "phone" (its own photo), "gain+offset", "matrix+curve" or a run
+    name      "phone" (its own photo), a fitted baseline, or a run
     by_photo  shot -> mean PSNR of its patches, dB
     note      "not for results" and the like
     """
 
     name: str
+    kind: Kind
     phone: str
     psnr: float
     ssim: float
@@ -49,7 +50,7 @@ class Score:
     photos: int
     patches: int
     by_photo: dict[str, float]
-    note: str = ""
+    note: str
 
 
 @dataclass(slots=True)
@@ -64,6 +65,16 @@ class EvaluateReport:
     def how(self) -> str:
         """The protocol in words."""
         return f"{PROTOCOL_LINE}; {self.split} split, {PROTOCOLS[self.protocol]}"
+
+
+@dataclass(frozen=True)
+class _Method:
+    """Something that makes a better photo out of a photo; `apply` takes and returns uint8 [H, W, 3] of any size."""
+
+    name: str
+    kind: Kind
+    apply: Callable[[U8], U8]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -103,24 +114,24 @@ def evaluate(
             photos = list(_test_photos(workspace, corpus, held_out[held_out["phone"] == phone], phone))
             methods = list(_methods(workspace, corpus, phone))
             progress.start(f"evaluate {phone}", len(methods))
-            for name, method, note in methods:
-                report.scores.append(_score(name, phone, method, note, photos, protocol))
-                progress.advance(note=name)
+            for method in methods:
+                report.scores.append(_score(method, phone, photos, protocol))
+                progress.advance(note=method.name)
             progress.done(f"{len(methods)} methods on {len(photos)} photos")
         corpus.store.add_scores([_row(score, split, protocol) for score in report.scores])
     return report
 
 
-def _methods(workspace: Workspace, corpus: Corpus, phone: str) -> Iterator[tuple[str, Method, str]]:
-    yield "phone", lambda rgb: rgb, "its own photo"
+def _methods(workspace: Workspace, corpus: Corpus, phone: str) -> Iterator[_Method]:
+    yield _Method("phone", "phone", lambda rgb: rgb, "its own photo")
     training = corpus.pair_source(phone, "train")
     for fit in (fit_gain_offset, fit_matrix_curve):
         baseline = fit(training)
-        yield baseline.name, baseline, "fitted on the training split"
+        yield _Method(baseline.name, "baseline", baseline, "fitted on the training split")
     runs = corpus.runs()
     for run in rows(runs[(runs["phone"] == phone) & (runs["status"] == "done")]):
         generator = load_generator(workspace.runs / run.run)
-        yield run.run, partial(enhance, generator), run.config.get("stamp", "")
+        yield _Method(run.run, "run", partial(enhance, generator), run.config["stamp"])
 
 
 def _test_photos(workspace: Workspace, corpus: Corpus, patches: pd.DataFrame, phone: str) -> Iterator[_TestPhoto]:
@@ -140,19 +151,28 @@ def _test_photos(workspace: Workspace, corpus: Corpus, patches: pd.DataFrame, ph
         yield _TestPhoto(str(shot), rgb, xy, int(in_order["size"].iloc[0]), dslr)
 
 
-def _score(name: str, phone: str, method: Method, note: str, photos: Sequence[_TestPhoto], protocol: Protocol) -> Score:
+def _score(method: _Method, phone: str, photos: Sequence[_TestPhoto], protocol: Protocol) -> Score:
     values = {photo.shot: _measure(_apply(method, photo, protocol), photo.dslr) for photo in photos}
     mean_psnr, mean_ssim, mean_ms_ssim = np.concatenate(list(values.values())).mean(axis=0).tolist()
-    by_photo = {shot: float(rows[:, 0].mean()) for shot, rows in values.items()}
-    patches = sum(len(rows) for rows in values.values())
-    return Score(name, phone, mean_psnr, mean_ssim, mean_ms_ssim, len(photos), patches, by_photo, note)
+    return Score(
+        name=method.name,
+        kind=method.kind,
+        phone=phone,
+        psnr=mean_psnr,
+        ssim=mean_ssim,
+        ms_ssim=mean_ms_ssim,
+        photos=len(photos),
+        patches=sum(len(measured) for measured in values.values()),
+        by_photo={shot: float(measured[:, 0].mean()) for shot, measured in values.items()},
+        note=method.note,
+    )
 
 
-def _apply(method: Method, photo: _TestPhoto, protocol: Protocol) -> U8:
+def _apply(method: _Method, photo: _TestPhoto, protocol: Protocol) -> U8:
     """Return the method's version of a photo's patches [N, S, S, 3]."""
     if protocol == "photos":
-        return _cut(method(photo.rgb), photo)
-    return np.stack([method(patch) for patch in _cut(photo.rgb, photo)])
+        return _cut(method.apply(photo.rgb), photo)
+    return np.stack([method.apply(patch) for patch in _cut(photo.rgb, photo)])
 
 
 def _cut(rgb: U8, photo: _TestPhoto) -> U8:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from dpedkit.db import Counts, open_corpus
 from dpedkit.errors import DpedError, NoWorkspace
+from dpedkit.executor import processors
 from dpedkit.stages.frames import rows
 from dpedkit.workspace import Workspace, find_workspace
 
@@ -124,9 +125,9 @@ def _extra(module: str) -> Finding:
 def _compute() -> Finding:
     if importlib.util.find_spec("torch") is None:
         return Finding("training device", "note", "no torch", "pip install 'dpedkit[train]'")
-    from dpedkit.train.devices import describe_device
+    from dpedkit.train.device import pick_device
 
-    return Finding("training device", "ok", describe_device("auto"))
+    return Finding("training device", "ok", f"{pick_device('auto')}, {processors()} processors")
 
 
 def _workspace_findings(workspace: Workspace) -> list[Finding]:

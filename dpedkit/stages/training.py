@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dpedkit.db import Corpus, RunRecord, open_corpus
@@ -70,8 +71,8 @@ def train_phone(
         snapshot = corpus.store.freeze(phone, "train").hash if not resume else _snapshot_of(corpus, name)
         pairs = corpus.pair_source(snapshot)
         validation = _validation(corpus, phone)
-        config = {"recipe": recipe.model_dump(mode="json"), "vgg": vgg, "seed": seed}
-        corpus.store.add_run(RunRecord(name, phone, recipe.name, snapshot, "running", config))
+        record = RunRecord(name, phone, recipe.name, snapshot)
+        corpus.store.add_run(record)
         progress.start(f"train {name}", recipe.iterations)
         try:
             result = train(
@@ -88,13 +89,15 @@ def train_phone(
         except BaseException:
             corpus.store.update_run(name, "stopped")
             raise
-        corpus.store.add_run(RunRecord(name, phone, recipe.name, snapshot, "done", config | {"stamp": result.stamp}))
+        config = json.loads((workspace.runs / name / "config.json").read_text())
+        stamp = "" if config["for_results"] else f"not for results: trained with {config['vgg']}"
+        corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp}))
         best = (
             f"validation {result.best_psnr_db:.2f} dB" if result.best_psnr_db is not None else "no validation patches"
         )
         progress.done(best)
     return TrainReport(
-        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, result.stamp
+        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, stamp
     )
 
 
