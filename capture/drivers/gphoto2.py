@@ -14,11 +14,12 @@ from typing import Any
 import gphoto2 as gp
 
 from dpedkit.capture.camera import CameraFile, CameraInfo, ClockOffset, Release
+from dpedkit.capture.drivers.gphoto2_calls import free_bytes
 from dpedkit.capture.drivers.gphoto2_clock import SecondsClock
 from dpedkit.capture.drivers.gphoto2_connect import SERIALS, detect, hang_up, open_ptpip, open_usb
 from dpedkit.capture.drivers.gphoto2_errors import LOST, explain
-from dpedkit.capture.drivers.gphoto2_photos import one_shot, walk_photos
-from dpedkit.capture.drivers.gphoto2_settings import Value, apply_setting, read_setting
+from dpedkit.capture.drivers.gphoto2_photos import one_shot, read_photo, walk_photos
+from dpedkit.capture.drivers.gphoto2_settings import Value, apply_setting, read_setting, setting_names
 from dpedkit.errors import CameraError, CameraTimeout, PullFailed
 
 __all__ = ["Gphoto2Camera", "detect"]
@@ -81,7 +82,7 @@ class Gphoto2Camera:
         connect = open_ptpip if self._address.startswith("ptpip:") else open_usb
         self._connected = connect(self.name, self._address)
         with self._explained("reading its settings") as camera:
-            self._config_names = frozenset(camera.list_config().keys())
+            self._config_names = setting_names(camera)
 
     def close(self) -> None:
         """Disconnect; safe to call twice and after an error."""
@@ -93,7 +94,7 @@ class Gphoto2Camera:
         """Ask the camera who it is and how it feels."""
         with self._explained("reading its state") as camera:
             shown = {name: str(read_setting(camera, name)) for name in self._config_names & _IDENTITY}
-            stores = [store for store in camera.get_storageinfo() if store.fields & gp.GP_STORAGEINFO_FREESPACEKBYTES]
+            room_bytes = free_bytes(camera)
         battery = shown.get("batterylevel", "").rstrip("%")
         return CameraInfo(
             make=shown.get("manufacturer", ""),
@@ -101,7 +102,7 @@ class Gphoto2Camera:
             serial=next((shown[name] for name in SERIALS if shown.get(name)), ""),
             firmware=shown.get("deviceversion", ""),
             battery_percent=int(battery) if battery.isdecimal() else None,
-            free_bytes=sum(store.freekbytes for store in stores) * 1024 if stores else None,
+            free_bytes=room_bytes,
         )
 
     def prepare(self) -> None:
@@ -190,17 +191,12 @@ class Gphoto2Camera:
         """
         if shutil.disk_usage(into.parent).free < photo.size_bytes:  # libgphoto2 takes this for a broken wire
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(into))
-        folder, _, file_name = photo.path.rpartition("/")
-        descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        target = gp.check_result(gp.gp_file_new_from_fd(descriptor))
         try:
-            with self._explained(f"pulling {photo.path}") as camera:
-                camera.file_get(folder or "/", file_name, gp.GP_FILE_TYPE_NORMAL, target)
+            with self._explained(f"pulling {photo.path}") as camera, into.open("wb") as stream:
+                size_bytes = sum(stream.write(piece) for piece in read_photo(camera, photo))
         except CameraError as error:
             raise PullFailed(error.cause, f"the photo is still on the camera; {error.remedy}") from error
-        finally:
-            del target  # closes the descriptor, which is its own by now
-        if (size_bytes := into.stat().st_size) != photo.size_bytes:
+        if size_bytes != photo.size_bytes:
             raise PullFailed(
                 f"{self._called} announced {photo.size_bytes} bytes for {photo.path}, {size_bytes} came",
                 "the photo is still on the camera: run the command again, or copy it by hand",

@@ -14,6 +14,7 @@ from typing import Any
 
 import gphoto2 as gp
 
+from dpedkit.capture.drivers.gphoto2_calls import exit_camera
 from dpedkit.capture.drivers.gphoto2_errors import explain
 from dpedkit.errors import CameraError, CameraNotFound
 
@@ -94,8 +95,8 @@ def open_usb(name: str, address: str) -> Any:
 
 def hang_up(camera: Any) -> None:
     """End a conversation, whatever state it is in."""
-    with LIBRARY, suppress(gp.GPhoto2Error):
-        camera.exit()
+    with LIBRARY:
+        exit_camera(camera)
 
 
 def _start(camera: Any) -> None:
@@ -122,6 +123,8 @@ def _camera_at(port: str, model: str) -> Any:
 
 
 def _serials(camera: Any) -> list[str]:
-    names = camera.list_config().keys()
-    serials = [str(camera.get_single_config(name).get_value()) for name in SERIALS if name in names]
+    serials = []
+    for name in SERIALS:
+        with suppress(gp.GPhoto2Error):  # it does not have this one
+            serials.append(str(camera.get_single_config(name).get_value()))
     return serials or [""]

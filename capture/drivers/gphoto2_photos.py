@@ -1,13 +1,16 @@
-"""The photos on a camera's card, as libgphoto2 lists them."""
+"""The photos on a camera's card, as libgphoto2 lists and reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import gphoto2 as gp
+
 from dpedkit.capture.camera import CameraFile
 
 _SUFFIXES = (".jpg", ".jpeg", ".cr2", ".cr3", ".crw", ".nef", ".arw", ".dng", ".heic", ".heif", ".hif", ".tif")
+_PIECE_BYTES = 1 << 20  # some EOS bodies fail on larger ones
 
 
 def walk_photos(camera: Any, folder: str = "/") -> Iterator[CameraFile]:
@@ -18,6 +21,26 @@ def walk_photos(camera: Any, folder: str = "/") -> Iterator[CameraFile]:
             yield CameraFile(f"{folder.rstrip('/')}/{name}", size_bytes)
     for name in camera.folder_list_folders(folder).keys():  # noqa: SIM118
         yield from walk_photos(camera, f"{folder.rstrip('/')}/{name}")
+
+
+def read_photo(camera: Any, photo: CameraFile) -> Iterator[memoryview]:
+    """Yield a photo's bytes piece by piece; a camera that cannot read in pieces gives them all at once.
+
+    A piece is valid until the next one is asked for.
+    """
+    folder, _, name = photo.path.rpartition("/")
+    place = (folder or "/", name, gp.GP_FILE_TYPE_NORMAL)
+    buffer = memoryview(bytearray(_PIECE_BYTES))
+    offset = 0
+    try:
+        while count := camera.file_read(*place, offset, buffer):
+            yield buffer[:count]
+            offset += count
+    except gp.GPhoto2Error as error:
+        if error.code != gp.GP_ERROR_NOT_SUPPORTED:
+            raise
+        whole = camera.file_get(*place)  # must outlive the view of its data
+        yield memoryview(whole.get_data_and_size())
 
 
 def one_shot(photos: Iterable[CameraFile], suffixes: Sequence[str]) -> list[CameraFile]:

@@ -19,6 +19,20 @@ _PAUSE_S = 0.05
 _REMEDY = "correct the device's settings in the rig file"
 
 
+def setting_names(camera: Any) -> frozenset[str]:
+    """Return the names of all settings a camera has."""
+    names: set[str] = set()
+    tree = camera.get_config()  # must outlive its branches; list_config would not let other threads run
+    sections = [tree]
+    while sections:
+        for widget in sections.pop().get_children():
+            if widget.get_type() in (gp.GP_WIDGET_SECTION, gp.GP_WIDGET_WINDOW):
+                sections.append(widget)
+            else:
+                names.add(widget.get_name())
+    return frozenset(names)
+
+
 def read_setting(camera: Any, name: str) -> Value:
     """Return a setting's value: the name of its choice, a text or a number."""
     value: Value = camera.get_single_config(name).get_value()

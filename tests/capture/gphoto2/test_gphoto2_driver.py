@@ -1,0 +1,305 @@
+"""Our driver, on libgphoto2, against the simulated EOS."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from eos_body import CopyingBody, Wire
+
+from dpedkit.capture.camera import CameraFile, Release
+from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera, detect
+from dpedkit.capture.drivers.gphoto2_clock import SecondsClock
+from dpedkit.capture.drivers.gphoto2_errors import explain
+from dpedkit.capture.simulate.eos import EosServer
+from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed
+
+Serve = Callable[[CopyingBody], EosServer]
+SECOND_NS = 1_000_000_000
+
+
+@contextmanager
+def opened(port: int, settings: dict[str, str | int | float | bool] | None = None) -> Iterator[Gphoto2Camera]:
+    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{port}", settings)
+    camera.open()
+    try:
+        camera.prepare()
+        yield camera
+    finally:
+        camera.close()
+
+
+def test_a_photo_is_fired_found_and_pulled_byte_for_byte(
+    body: CopyingBody, server: EosServer, jpeg: Path, tmp_path: Path
+) -> None:
+    with opened(server.port) as camera:
+        for number in (1, 2):
+            before = camera.list_photos()
+            at_ns = time.time_ns() + 150_000_000
+            release = camera.fire(at_ns)
+            (photo,) = camera.wait_for_photos(before, (".jpg",), 20)
+            camera.pull(photo, tmp_path / "pulled.jpg")
+            assert photo.name == f"IMG_{number:04d}.JPG"
+            assert (tmp_path / "pulled.jpg").read_bytes() == jpeg.read_bytes()
+            assert at_ns <= release.earliest_ns <= body.released_ns[-1] <= release.latest_ns
+    assert len(body.released_ns) == 2
+
+
+def test_a_release_in_the_past_is_given_at_once(body: CopyingBody, server: EosServer) -> None:
+    with opened(server.port) as camera:
+        release = camera.fire(0)
+    assert release.earliest_ns <= body.released_ns[0] <= release.latest_ns
+
+
+def test_a_plain_capture_releases_once(body: CopyingBody, server: EosServer) -> None:
+    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{server.port}", trigger="ptp")
+    camera.open()
+    camera.prepare()
+    release = camera.fire(time.time_ns())
+    (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+    camera.close()
+    assert photo.name == "IMG_0001.JPG"
+    assert release.earliest_ns <= body.released_ns[0] <= release.latest_ns
+
+
+def test_raw_and_jpeg_come_together(serve: Serve, jpeg: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.write_bytes(jpeg.read_bytes()[::-1])
+    body = CopyingBody(tmp_path / "card", {"JPG": jpeg, "CR2": raw})
+    with opened(serve(body).port) as camera:
+        camera.fire(time.time_ns())
+        photos = camera.wait_for_photos(frozenset(), (".cr2", ".jpg"), 20)
+        camera.pull(photos[0], tmp_path / "pulled.cr2")
+    assert [photo.name for photo in photos] == ["IMG_0001.CR2", "IMG_0001.JPG"]
+    assert (tmp_path / "pulled.cr2").read_bytes() == raw.read_bytes()
+
+
+def test_a_photo_nobody_was_told_of_is_found_all_the_same(serve: Serve, jpeg: Path, tmp_path: Path) -> None:
+    server = serve(CopyingBody(tmp_path / "card", {"JPG": jpeg}, announce=False))
+    with opened(server.port) as camera:
+        before = camera.list_photos()
+        camera.fire(time.time_ns())
+        (photo,) = camera.wait_for_photos(before, (".jpg",), 4)
+    assert photo.name == "IMG_0001.JPG"
+
+
+def test_a_photo_that_does_not_come_is_a_timeout_that_says_what_came(server: EosServer) -> None:
+    with opened(server.port) as camera:
+        camera.fire(time.time_ns())
+        with pytest.raises(CameraTimeout, match=r"canon .*no \.jpg and \.cr2 within 0\.5 s; came: IMG_0001\.JPG"):
+            camera.wait_for_photos(frozenset(), (".jpg", ".cr2"), 0.5)
+
+
+def test_settings_are_applied_and_stay(server: EosServer) -> None:
+    wanted = {"iso": 400, "aperture": 5.6, "shutterspeed": "1/250", "whitebalance": "Daylight", "autopoweroff": 0}
+    with opened(server.port, {**wanted}):
+        pass
+    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{server.port}")
+    camera.open()
+    shown = {name: camera._connected.get_single_config(name).get_value() for name in wanted}
+    camera.close()
+    assert shown == {name: str(value) for name, value in wanted.items()}
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"iso": 123}, r"no iso '123'; it has: Auto, 100, 125"),
+        ({"isso": 100}, r"no setting 'isso'; it has: .*iso"),
+        ({"uilock": "on"}, r"a number for uilock, not 'on'"),
+    ],
+)
+def test_a_setting_the_camera_does_not_have_is_named_with_those_it_has(
+    server: EosServer, settings: dict[str, str | int | float | bool], named: str
+) -> None:
+    with pytest.raises(CameraError, match=f"canon.*{named}") as error, opened(server.port, settings):
+        pass
+    assert "rig file" in error.value.remedy
+
+
+def test_the_camera_says_who_it_is(body: CopyingBody, server: EosServer) -> None:
+    with opened(server.port) as camera:
+        info = camera.info()
+    assert (info.make, info.model, info.serial) == ("Canon Inc.", "Canon EOS 70D", body.spec.serial)
+    assert info.battery_percent == 73
+    assert info.free_bytes
+    assert info.free_bytes > 0
+
+
+@pytest.mark.parametrize("offset_ns", [0, 3_456_000_000, -90_061_500_000_000])
+def test_the_clock_offset_is_within_its_bound(body: CopyingBody, server: EosServer, offset_ns: int) -> None:
+    body.offset_ns = offset_ns
+    with opened(server.port) as camera:
+        for _ in range(3):
+            offset = camera.clock_offset()
+            assert offset is not None
+            assert abs(offset.offset_ns - offset_ns) <= offset.bound_ns < SECOND_NS // 2
+
+
+def test_a_clock_that_stands_still_is_none(
+    body: CopyingBody, server: EosServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "now_ns", lambda: 1_700_000_000 * SECOND_NS)
+    with opened(server.port) as camera:
+        assert camera.clock_offset() is None
+
+
+def test_readings_narrow_the_offset_and_a_clock_that_was_set_begins_anew() -> None:
+    clock = SecondsClock()
+    truth_ns = 2_300_000_000
+    for at_ns in range(0, 10 * SECOND_NS, 90_000_000):
+        clock.add((at_ns + 40_000 + truth_ns) // SECOND_NS, at_ns, at_ns + 100_000)
+        assert abs(clock.offset().offset_ns - truth_ns) <= clock.offset().bound_ns
+    assert clock.offset().bound_ns < 10_000_000
+    clock.add(1000, 10 * SECOND_NS, 10 * SECOND_NS)
+    assert abs(clock.offset().offset_ns - 990 * SECOND_NS) <= clock.offset().bound_ns == SECOND_NS // 2
+
+
+def test_nothing_at_the_address_is_not_found(server: EosServer) -> None:
+    server.close()
+    with pytest.raises(CameraNotFound, match=f"canon.*ptpip:127.0.0.1:{server.port}"), opened(server.port):
+        pass
+
+
+def test_a_camera_that_talks_to_someone_else_is_not_found_until_it_is_free(server: EosServer) -> None:
+    with opened(server.port):
+        with pytest.raises(CameraNotFound, match="canon") as error, opened(server.port):
+            pass
+        assert "other programs" in error.value.remedy
+    with opened(server.port) as camera:
+        assert camera.list_photos() == frozenset()
+
+
+def test_a_camera_that_goes_away_is_an_error_that_names_it_and_can_be_opened_again(
+    body: CopyingBody, server: EosServer, serve: Serve
+) -> None:
+    with opened(server.port) as camera:
+        server.close()
+        with pytest.raises(CameraError, match="canon"):
+            camera.fire(time.time_ns())
+        for action in (camera.list_photos, camera.info, lambda: camera.wait_for_photos(frozenset(), (".jpg",), 1)):
+            with pytest.raises(CameraError, match="canon"):
+                action()
+        camera._address = f"ptpip:127.0.0.1:{serve(body).port}"
+        camera.open()
+        assert camera.list_photos() == frozenset()
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["cut", "dead"])
+def test_a_wire_that_fails_in_mid_pull_is_a_failed_pull_and_no_more(
+    server: EosServer, jpeg: Path, tmp_path: Path, silent: bool
+) -> None:
+    wire = Wire(server.port)
+    with opened(wire.port) as camera:
+        camera.fire(time.time_ns())
+        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        wire.silent, wire.fail_after = silent, 1_500_000
+        with pytest.raises(PullFailed, match=r"canon.*IMG_0001\.JPG"):
+            camera.pull(photo, tmp_path / "pulled.jpg")
+        wire.fail_after = None
+        camera.open()
+        camera.pull(photo, tmp_path / "pulled.jpg")
+        assert (tmp_path / "pulled.jpg").read_bytes() == jpeg.read_bytes()
+    wire.close()
+
+
+def test_a_photo_of_another_size_than_announced_is_a_failed_pull(
+    body: CopyingBody, server: EosServer, tmp_path: Path
+) -> None:
+    with opened(server.port) as camera:
+        camera.fire(time.time_ns())
+        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        body.photo(1).write_bytes(b"\xff\xd8 half a photo")
+        with pytest.raises(PullFailed, match="canon"):
+            camera.pull(photo, tmp_path / "pulled.jpg")
+
+
+def test_a_photo_that_is_gone_is_a_failed_pull(server: EosServer, tmp_path: Path) -> None:
+    missing = CameraFile("/store_00020001/DCIM/100CANON/IMG_4711.JPG", 100)
+    with opened(server.port) as camera, pytest.raises(PullFailed, match=r"canon.*IMG_4711\.JPG"):
+        camera.pull(missing, tmp_path / "pulled.jpg")
+
+
+def test_a_full_disk_is_told_before_the_transfer(server: EosServer, tmp_path: Path) -> None:
+    with opened(server.port) as camera:
+        camera.fire(time.time_ns())
+        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        with pytest.raises(OSError, match="No space left"):
+            camera.pull(replace(photo, size_bytes=1 << 60), tmp_path / "pulled.jpg")
+
+
+def test_two_cameras_are_fired_from_two_threads(serve: Serve, jpeg: Path, tmp_path: Path) -> None:
+    bodies = [CopyingBody(tmp_path / name, {"JPG": jpeg}) for name in ("left", "right")]
+    ports = [serve(body).port for body in bodies]
+    at_ns = time.time_ns() + 500_000_000
+    opening = threading.Barrier(2)
+
+    def shoot(port: int) -> tuple[list[Release], bytes]:
+        opening.wait()
+        with opened(port) as camera:
+            releases = []
+            for shot in range(5):
+                before = camera.list_photos()
+                releases.append(camera.fire(at_ns + shot * 300_000_000))
+                (photo,) = camera.wait_for_photos(before, (".jpg",), 20)
+            camera.pull(photo, tmp_path / f"{port}.jpg")
+        return releases, (tmp_path / f"{port}.jpg").read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(shoot, ports))
+    for body, (releases, pulled) in zip(bodies, results, strict=True):
+        assert pulled == jpeg.read_bytes()
+        assert len(body.released_ns) == len(releases)
+        for true_ns, release in zip(body.released_ns, releases, strict=True):
+            assert release.earliest_ns <= true_ns <= release.latest_ns
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (-53, CameraError, "gvfs"),
+        (-105, CameraNotFound, "dpedkit devices"),
+        (-110, CameraError, "card light"),
+        (-10, CameraTimeout, "switch it off and on"),
+        (-7, CameraError, "cable"),
+        (-115, CameraError, "card"),
+        (-99, CameraError, "cable"),
+    ],
+)
+def test_every_error_of_libgphoto2_names_the_device_and_a_remedy(
+    code: int, kind: type[CameraError], words: str
+) -> None:
+    error = explain(code, "its own words", "canon", "usb:0123", "setting iso")
+    assert type(error) is kind
+    assert "canon" in error.cause
+    assert "usb:0123" in error.cause
+    assert words in error.remedy
+
+
+def test_without_a_camera_on_usb_the_only_one_is_not_found() -> None:
+    if detect():
+        pytest.skip("a real camera is connected")
+    camera = Gphoto2Camera("canon", "usb:")
+    with pytest.raises(CameraNotFound, match=r"canon.*usb:.*nothing"):
+        camera.open()
+
+
+def test_hanging_up_leaves_standard_input_and_what_took_its_number_alone(server: EosServer, tmp_path: Path) -> None:
+    kept = os.dup(0)
+    try:
+        with (tmp_path / "database").open("wb+") as stream:
+            os.dup2(stream.fileno(), 0)  # as when standard input was closed before a file was opened
+            with opened(server.port):
+                pass
+            os.write(0, b"still here")
+            assert (tmp_path / "database").read_bytes() == b"still here"
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
