@@ -84,8 +84,8 @@ class MatrixCurve:
 def fit_gain_offset(pairs: PairSource) -> GainOffset:
     """Fit each channel's gain and offset by least squares."""
     phone, dslr = _pixels(pairs)
-    lines = [np.polynomial.Polynomial.fit(phone[:, c], dslr[:, c], 1).convert().coef for c in range(3)]
-    offset, gain = np.array([np.pad(line, (0, 2 - len(line))) for line in lines]).T
+    designs = [np.column_stack([phone[:, c], np.ones(len(phone))]) for c in range(3)]
+    gain, offset = np.transpose([_least_squares(design, dslr[:, c]) for c, design in enumerate(designs)])
     return GainOffset(gain, offset)
 
 
@@ -103,19 +103,24 @@ def fit_matrix_curve(pairs: PairSource) -> MatrixCurve:
 
 def _fit_channel(phone: F64, target: F64) -> tuple[F64, Curve]:
     """Return a matrix row [3] and its curve, from pixels [N, 3] and the values [N] they should become."""
-    row = np.asarray(np.linalg.lstsq(phone, target, rcond=None)[0], np.float64)
+    row = _least_squares(phone, target)
     curve = _rising_curve(phone @ row, target)
     missing = target - curve(phone @ row)
     for _ in range(_ROUNDS):
         slope = curve.slope(phone @ row)
-        step = np.linalg.lstsq(phone * slope[:, None], missing, rcond=None)[0]
-        candidate = row + step.astype(np.float64)
+        candidate = row + _least_squares(phone * slope[:, None], missing)
         candidate_curve = _rising_curve(phone @ candidate, target)
         still_missing = target - candidate_curve(phone @ candidate)
         if np.mean(np.square(still_missing)) >= np.mean(np.square(missing)):
             break
         row, curve, missing = candidate, candidate_curve, still_missing
     return row, curve
+
+
+def _least_squares(design: F64, target: F64) -> F64:
+    """Return the smallest x [K] that brings design [N, K] @ x closest to target [N]."""
+    solution: F64 = np.linalg.lstsq(design, target, rcond=None)[0].astype(np.float64)
+    return solution
 
 
 def _rising_curve(mixed: F64, target: F64) -> Curve:

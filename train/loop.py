@@ -102,7 +102,8 @@ def train(
         save_state(last, state, config)
 
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with exact, StopSignals() as stop, RunLog(run / "log.jsonl", after_step=state.step) as log:
+    log = RunLog(run / "log.jsonl", after_step=state.step)
+    with exact, StopSignals() as stop:
         while state.step < recipe.iterations and stop.received is None:
             rng = np.random.default_rng([seed, state.step])
             set_learning_rate(state, recipe)
@@ -119,17 +120,19 @@ def train(
             if evaluate and validation is not None:
                 validation_db = validate(state.generator.network, validation, recipe.validation_patches, place)
             log.append({"step": state.step, **losses} | ({} if validation_db is None else {"psnr_db": validation_db}))
-            if validation_db is not None and validation_db > (state.best_psnr_db or -math.inf):
+            if validation_db is not None and (state.best_psnr_db is None or validation_db > state.best_psnr_db):
                 state.best_psnr_db, state.best_step = validation_db, state.step
                 meta = {"config": config, "step": state.step, "validation_psnr_db": validation_db}
                 save_generator(run / "best.safetensors", state.generator.network, meta)
-            if evaluate or stop.received is not None:
+            if evaluate:
                 save_state(last, state, config)
             try:
                 report(StepReport(state.step, recipe.iterations, losses, validation_db))
             except KeyboardInterrupt:
                 save_state(last, state, config)
                 raise
+        if stop.received is not None:
+            save_state(last, state, config)
     return Trained(run, state.step, state.best_psnr_db, state.best_step)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
 
 from dpedkit.files import storage_error, write_atomic
 from dpedkit.types import Json
@@ -15,9 +14,6 @@ class RunLog:
 
     path        the .jsonl file
     after_step  records of later steps are dropped first, and so is a line that a kill cut short
-
-    Raises:
-        StorageError: the file cannot be written.
     """
 
     def __init__(self, path: Path, *, after_step: int) -> None:
@@ -25,23 +21,18 @@ class RunLog:
         if path.is_file():
             kept = [record for record in read_log(path) if record["step"] <= after_step]
             write_atomic(path, "".join(f"{json.dumps(record)}\n" for record in kept).encode())
-        try:
-            self._stream = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise storage_error(error, path) from error
 
     def append(self, record: Json) -> None:
-        """Write one record, which has a "step"."""
+        """Write one record, which has a "step".
+
+        Raises:
+            StorageError: the disk is full, or the file cannot be written.
+        """
         try:
-            print(json.dumps(record), file=self._stream, flush=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                print(json.dumps(record), file=stream)
         except OSError as error:
             raise storage_error(error, self._path) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
 
 
 def read_log(path: Path) -> list[Json]:
