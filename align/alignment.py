@@ -19,9 +19,10 @@ class Alignment:
 
     warp             the map itself
     inliers          SIFT matches behind the first guess
-    windows          windows behind the refinement
+    windows          windows behind the refinement, in the regions that can be trusted
     residual_px      median distance between where those windows were found and where the warp puts them, phone px
     residual_p95_px  its 95th percentile
+    trusted_share    share of the textured overlap whose confidence is at least 0.5
     overlap          [K, 2], phone px: polygon of what the DSLR's photo covers
     regions          where the warp can be trusted
     timings          seconds per step; they vary from run to run and are no part of `to_dict`
@@ -32,6 +33,7 @@ class Alignment:
     windows: int
     residual_px: float
     residual_p95_px: float
+    trusted_share: float
     overlap: F64
     regions: Confidence
     timings: Mapping[str, float]
@@ -61,6 +63,7 @@ class Alignment:
             "windows": self.windows,
             "residual_px": self.residual_px,
             "residual_p95_px": self.residual_p95_px,
+            "trusted_share": self.trusted_share,
             "overlap": self.overlap.tolist(),
             "regions": {
                 "shape": list(self.regions.values.shape),
@@ -79,6 +82,7 @@ class Alignment:
             windows=data["windows"],
             residual_px=data["residual_px"],
             residual_p95_px=data["residual_p95_px"],
+            trusted_share=data["trusted_share"],
             overlap=np.array(data["overlap"], dtype=np.float64).reshape(-1, 2),
             regions=Confidence(warp.phone_size, values.reshape(data["regions"]["shape"])),
             timings={},

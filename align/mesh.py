@@ -10,11 +10,12 @@ import base64
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg, ndimage, sparse
+from scipy import ndimage, sparse
+from scipy.sparse.linalg import splu
 
 from dpedkit.types import F32, F64, I64, Json
 
-_ROBUST_ROUNDS = 5
+_ROBUST_ROUNDS = 6
 _OUTLIER_SIGMAS = 3.0
 
 
@@ -50,25 +51,18 @@ class Mesh:
 class MeshFitter:
     """Fits meshes of one resolution to displacements measured at the same points, again and again.
 
-    Control points touch only near neighbours, so that the normal equations are a narrow band and no solve takes long.
+    Control points touch only near neighbours, so that the normal equations are sparse and no solve takes long.
     """
 
     def __init__(self, size: tuple[int, int], points: F64, shape: tuple[int, int]) -> None:
         """Take the phone photo's size (width, height), points [N, 2], px, and the number (R, C) of control points."""
         self._size, self._shape = size, shape
-        self._band = 3 * shape[1] + 4
         index, weights = _spline_weights(_grid_coordinates(points, size, shape), shape)
-        lower, upper = np.tril_indices(16)
-        self._slots = self._slot(index[:, lower], index[:, upper])
-        self._products = weights[:, lower] * weights[:, upper]
         owner = np.repeat(np.arange(len(points)), 16)
-        self._design = sparse.csr_array(
-            (weights.ravel(), (owner, index.ravel())), shape=(len(points), shape[0] * shape[1])
-        )
-        bending = sparse.coo_array(sparse.tril(_bending(shape)))
-        self._bending = self._gather(
-            self._slot(bending.row.astype(np.int64), bending.col.astype(np.int64)), bending.data
-        )
+        count = shape[0] * shape[1]
+        self._design = sparse.csr_array((weights.ravel(), (owner, index.ravel())), shape=(len(points), count))
+        self._bending = _bending(shape)
+        self._anchor = sparse.eye_array(count) * 1e-6  # a region without measurements stays where the lens put it
 
     def fit(self, moved: F64, sigma: F64, stiffness: float) -> Mesh:
         """Return the mesh nearest to the displacements, outliers discounted.
@@ -81,23 +75,13 @@ class MeshFitter:
         weight = base
         controls: F64 = np.zeros((self._shape[0] * self._shape[1], 2))
         for _ in range(_ROBUST_ROUNDS):
-            normal = self._gather(self._slots, self._products * weight[:, None]) + stiffness * self._bending
-            normal[0] += 1e-6  # a region without measurements stays where the lens put it
-            target: F64 = np.asarray(self._design.T @ (moved * weight[:, None]))
-            controls = linalg.solveh_banded(normal, target, lower=True)
+            weighted = sparse.csr_array(self._design.multiply(weight[:, None]))
+            normal = sparse.csc_array(self._design.T @ weighted + stiffness * self._bending + self._anchor)
+            target: F64 = np.asarray(weighted.T @ moved)
+            controls = splu(normal, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(target)
             off = np.sum((moved - self._design @ controls) ** 2, axis=1) * base
             weight = base / (1.0 + off / _OUTLIER_SIGMAS**2)  # Cauchy
         return Mesh(self._size, controls.reshape(*self._shape, 2).astype(np.float32))
-
-    def _slot(self, row: I64, col: I64) -> I64:
-        """Return where elements of a symmetric matrix lie in the flat lower band that LAPACK reads."""
-        slots: I64 = (row - col) * (self._shape[0] * self._shape[1]) + col
-        return slots
-
-    def _gather(self, slots: I64, values: F64) -> F64:
-        count = self._shape[0] * self._shape[1]
-        band: F64 = np.bincount(slots.ravel(), values.ravel(), minlength=self._band * count).astype(np.float64)
-        return band.reshape(self._band, count)
 
 
 def _grid_coordinates(points: F64, size: tuple[int, int], shape: tuple[int, ...]) -> F64:
@@ -126,7 +110,7 @@ def _cubic_weights(at: F64, count: int) -> tuple[I64, F64]:
     return cell - 1, weights
 
 
-def _bending(shape: tuple[int, int]) -> sparse.coo_array:
+def _bending(shape: tuple[int, int]) -> sparse.csr_array:
     """Return the discrete thin-plate energy f_xx^2 + 2 f_xy^2 + f_yy^2 as a quadratic form [R * C, R * C]."""
     first_row, first_col = (sparse.csr_array(np.diff(np.eye(n), axis=0)) for n in shape)
     second_row, second_col = (sparse.csr_array(np.diff(np.eye(n), n=2, axis=0)) for n in shape)
@@ -137,4 +121,4 @@ def _bending(shape: tuple[int, int]) -> sparse.coo_array:
         np.sqrt(2.0) * sparse.kron(first_row, first_col),
     )
     bends = sparse.vstack(parts, format="csr")
-    return sparse.coo_array(bends.T @ bends)
+    return sparse.csr_array(bends.T @ bends)

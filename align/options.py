@@ -18,7 +18,7 @@ class AlignOptions:
     max_area_ratio    how many times larger than the other one photo's field of view may be, by area
     min_overlap       share of the phone's photo that the DSLR's must cover
     min_windows       windows that must be placed to sub-pixel accuracy
-    min_window_share  and their share of all windows with structure
+    min_trusted       share of the overlap where the warp must agree with the windows
     parallax          fit a residual mesh where the lenses alone do not explain the photos
     """
 
@@ -32,5 +32,5 @@ class AlignOptions:
     max_area_ratio: float = 16.0
     min_overlap: float = 0.1
     min_windows: int = 24
-    min_window_share: float = 0.3
+    min_trusted: float = 0.1
     parallax: bool = True

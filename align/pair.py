@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,13 +14,40 @@ from dpedkit.align.geometry import Warp, overlap_polygon
 from dpedkit.align.lens import fit_lens
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
-from dpedkit.align.parallax import fit_mesh, map_confidence, misfit
+from dpedkit.align.parallax import fit_mesh, fits, map_confidence, misfit
 from dpedkit.align.windows import Grid, Level, Placements, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
-_SEARCH_PX = 1_000_000
 _CONFIDENCE_SHAPE = (24, 32)
+_TRUSTED = 0.5
+_RIGID = 0.7
+_FULL_GRID_PX = 800
+_MIN_SIDE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One round of placing windows and fitting the warp to them.
+
+    limit_px  pixels to which the phone's photo is shrunk
+    grid      windows, for photos large enough; small ones get smaller windows and a shorter reach
+    controls  control points of the mesh along the photo's longer side
+    """
+
+    limit_px: float
+    grid: Grid
+    controls: int
+
+
+_SEARCH = _Pass(1e6, Grid(16, 12, side=48, reach=16), controls=12)
+_REFINE = (_Pass(np.inf, Grid(24, 18, side=96), controls=16),) * 2
+_PARALLAX = (
+    _Pass(1e6, Grid(32, 24, side=40, reach=24), controls=20),
+    _Pass(1e6, Grid(32, 24, side=40, reach=8), controls=24),
+    _Pass(np.inf, Grid(40, 30, side=64, reach=6), controls=32),
+    _Pass(np.inf, Grid(40, 30, side=64), controls=32),
+)
 
 
 def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alignment:
@@ -39,58 +67,59 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     clock.lap("gray_s")
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
-    warp = _search(gray_phone, gray_dslr, coarse.warp, options)
+    warp, placed = _advance(_SEARCH, gray_phone, gray_dslr, coarse.warp, options)
     clock.lap("search_s")
-    warp, placed = _refine(gray_phone, gray_dslr, warp, options)
+    bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
+    for step in _PARALLAX if bent else _REFINE:
+        warp, placed = _advance(step, gray_phone, gray_dslr, warp, options)
     clock.lap("refine_s")
-    residual = misfit(warp, placed.take(placed.found))
-    return Alignment(
-        warp=warp,
-        inliers=coarse.inliers,
-        windows=int(placed.found.sum()),
-        residual_px=float(np.median(residual)),
-        residual_p95_px=float(np.quantile(residual, 0.95)),
-        overlap=overlap_polygon(warp),
-        regions=map_confidence(warp, placed, _CONFIDENCE_SHAPE),
-        timings=clock.laps,
-    )
+    alignment = _summarise(warp, placed, coarse.inliers, clock.laps)
+    if alignment.trusted_share < options.min_trusted:
+        raise PairRejected(
+            "parallax",
+            f"only {alignment.trusted_share:.0%} of the overlap can be aligned; {options.min_trusted:.0%} are needed",
+            "bring the cameras closer together, or step back from the scene",
+        )
+    return alignment
 
 
-def _search(phone: U8, dslr: U8, warp: Warp, options: AlignOptions) -> Warp:
-    """Correct the homography for the lenses, and for coarse parallax, at about a megapixel."""
-    level = Level.make(phone, dslr, warp, _SEARCH_PX)
-    short = min(level.phone.shape)
-    grid = Grid(16, 12, side=_even(short / 16, 32, 48), reach=_even(short / 54, 10, 16))
-    placed = _enough(place_windows(level, warp, grid), options)
-    lens = fit_lens(warp, placed.take(placed.found))
-    return fit_mesh(lens, placed, controls=12) if options.parallax else lens
-
-
-def _refine(phone: U8, dslr: U8, warp: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
-    """Bring the warp to hundredths of a pixel at full resolution."""
-    level = Level.make(phone, dslr, warp, phone.size)
-    short = min(level.phone.shape)
-    grid = Grid(24, 18, side=_even(short / 12, 32, 96))
-    for _ in range(2):
-        placed = _enough(place_windows(level, warp, grid), options)
-        lens = fit_lens(warp, placed.take(placed.found))
-        warp = fit_mesh(lens, placed, controls=16) if options.parallax else lens
-    return warp, placed
-
-
-def _even(value: float, lowest: int, highest: int) -> int:
-    return int(min(max(value, lowest), highest)) // 2 * 2
-
-
-def _enough(placed: Placements, options: AlignOptions) -> Placements:
-    found = int(placed.found.sum())
-    if found < options.min_windows or found < options.min_window_share * len(placed):
+def _advance(step: _Pass, phone: U8, dslr: U8, warp: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
+    """Place the windows of one pass through the warp and return the better warp, and the placements."""
+    level = Level.make(phone, dslr, warp, min(step.limit_px, phone.size))
+    placed = place_windows(level, warp, _fitted(step.grid, min(level.phone.shape)))
+    found = placed.take(placed.found)
+    if len(found) < options.min_windows:
         raise PairRejected(
             "not_alike",
-            f"only {found} of {len(placed)} windows look alike in both photos; {options.min_windows} are needed",
+            f"only {len(found)} of {len(placed)} windows look alike in both photos; {options.min_windows} are needed",
             "the photos may be blurred, or taken from spots too far apart",
         )
-    return placed
+    lens = fit_lens(warp, found)
+    return (fit_mesh(lens, placed, step.controls) if options.parallax else lens), placed
+
+
+def _fitted(grid: Grid, short_px: int) -> Grid:
+    """Return the grid for a photo whose shorter side is `short_px`; from about 1,000 px on it stays as it is."""
+    shrink = min(short_px / _FULL_GRID_PX, 1.0)
+    return replace(grid, side=max(round(grid.side * shrink), _MIN_SIDE) // 2 * 2, reach=math.ceil(grid.reach * shrink))
+
+
+def _summarise(warp: Warp, placed: Placements, inliers: int, timings: dict[str, float]) -> Alignment:
+    overlap = overlap_polygon(warp)
+    regions = map_confidence(warp, placed, _CONFIDENCE_SHAPE)
+    used = placed.take(placed.found & (regions.at(placed.phone) >= _TRUSTED))
+    residual = misfit(warp, used) if len(used) else np.array([np.inf])
+    return Alignment(
+        warp=warp,
+        inliers=inliers,
+        windows=len(used),
+        residual_px=float(np.median(residual)),
+        residual_p95_px=float(np.quantile(residual, 0.95)),
+        trusted_share=float((regions.at(placed.phone) >= _TRUSTED).mean()),
+        overlap=overlap,
+        regions=regions,
+        timings=timings,
+    )
 
 
 @dataclass

@@ -14,8 +14,12 @@ from dpedkit.align.mesh import MeshFitter
 from dpedkit.align.windows import Placements
 from dpedkit.types import F64, U8, Bools
 
-_STIFFNESS = (300.0, 10.0, 0.3, 0.01)
-_WORTH = 0.8
+_USUAL_STIFFNESS = 10.0
+_OTHER_STIFFNESS = (300.0, 0.3, 0.01)
+_HOPEFUL = 0.9
+_MUCH_PX = 1.0
+_NARROW = 1.5  # a window weighs a fifth at one node's distance: what lies beyond an edge must not vouch for this side
+_WORTH = 0.75  # windows overlap, so a held-out one is never quite unseen: noise alone gains 10 to 20%
 _SIGMA_FLOOR_PX = 0.02
 _FIT_PX = 0.3
 _FIT_SIGMAS = 4.0
@@ -43,11 +47,12 @@ def fit_mesh(lens: Warp, placed: Placements, controls: int) -> Warp:
             off[held] = np.linalg.norm(mesh.displacement(used.phone[held]) - moved[held], axis=1)
         return _cost(off)
 
-    scores = {stiffness: foretold(stiffness) for stiffness in _STIFFNESS}
+    alone = _cost(np.linalg.norm(moved, axis=1))
+    scores = {_USUAL_STIFFNESS: foretold(_USUAL_STIFFNESS)}
+    if scores[_USUAL_STIFFNESS] < _HOPEFUL * alone or alone > _MUCH_PX:
+        scores |= {stiffness: foretold(stiffness) for stiffness in _OTHER_STIFFNESS}
     best = min(scores, key=lambda stiffness: scores[stiffness])
-    if scores[best] > _WORTH * _cost(np.linalg.norm(moved, axis=1)):
-        return lens
-    return replace(lens, mesh=fitter.fit(moved, sigma, best))
+    return replace(lens, mesh=fitter.fit(moved, sigma, best)) if scores[best] < _WORTH * alone else lens
 
 
 def _cost(off: F64) -> float:
@@ -102,7 +107,7 @@ def map_confidence(warp: Warp, placed: Placements, shape: tuple[int, int]) -> Co
     spacing = np.array([width / shape[1], height / shape[0]])
     nodes = np.stack(np.meshgrid(np.linspace(0, width - 1, shape[1]), np.linspace(0, height - 1, shape[0])), axis=-1)
     distance = (nodes.reshape(-1, 1, 2) - placed.phone) / spacing
-    near = np.exp(-0.5 * np.einsum("npc,npc->np", distance, distance))
+    near = np.exp(-_NARROW * np.einsum("npc,npc->np", distance, distance))
     good = near @ fits(warp, placed).astype(np.float64)
     bad = near.sum(axis=1) - good
     prior = 0.1 * (warp.mesh is None)

@@ -6,8 +6,9 @@ in the family that dpedkit.align fits, some (the division model, decentering) on
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -98,7 +99,7 @@ class Camera:
         nodes = at.reshape(grid.shape).astype(np.float32)
         rows = _interpolation((np.arange(2 * (bottom - top)) + 0.5) / 2 - 0.5 + step, step, len(ys))
         cols = _interpolation((np.arange(2 * width) + 0.5) / 2 - 0.5 + step, step, len(xs))
-        map_x, map_y = (np.ascontiguousarray((rows @ (cols @ nodes[..., axis].T).T)) for axis in (0, 1))
+        map_x, map_y = (np.ascontiguousarray(rows @ (cols @ nodes[..., axis].T).T) for axis in (0, 1))
         double = cv2.remap(texture, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         return cv2.resize(double, (width, bottom - top), interpolation=cv2.INTER_AREA)
 
@@ -145,6 +146,12 @@ def pose(
     return np.array([[c, -s, shift[0]], [s, c, shift[1]], [tilt[0], tilt[1], 1.0]])
 
 
+def random_pose(seed: int) -> F64:
+    rng = np.random.default_rng(seed)
+    shift, tilt = rng.uniform(-0.05, 0.05, 2), rng.uniform(-0.03, 0.03, 2)
+    return pose(rng.uniform(-2, 2), rng.uniform(1.05, 1.2), (shift[0], shift[1]), (tilt[0], tilt[1]))
+
+
 @dataclass(frozen=True)
 class Pair:
     phone: U8
@@ -169,36 +176,20 @@ class Pair:
         return np.linalg.norm(off, axis=1)
 
 
-def make_pair(
-    phone_size,
-    dslr_size,
-    *,
-    seed=0,
-    phone_lens=brown(-0.08, 0.02),
-    dslr_lens=brown(-0.03),
-    parallax=ideal,
-    view=None,
-    texture=None,
-    **phone_settings,
-) -> Pair:
-    rng = np.random.default_rng(seed)
-    if view is None:
-        view = pose(
-            rng.uniform(-2, 2),
-            rng.uniform(1.05, 1.2),
-            tuple(rng.uniform(-0.05, 0.05, 2)),
-            tuple(rng.uniform(-0.03, 0.03, 2)),
-        )
-    dslr = Camera(dslr_size, lens=dslr_lens, view=pose(zoom=1.0), gain=(0.97, 1.0, 0.95))
-    phone = Camera(
-        phone_size,
-        lens=phone_lens,
-        view=view,
-        parallax=parallax,
-        **({"gamma": 1.2, "gain": (0.9, 0.95, 1.0), "blur_px": 0.9, "noise": 4.0} | phone_settings),
-    )
+PHONE = Camera((1024, 768), lens=brown(-0.08, 0.02), gamma=1.2, gain=(0.9, 0.95, 1.0), blur_px=0.9, noise=4.0)
+DSLR = Camera((1368, 912), lens=brown(-0.03), gain=(0.97, 1.0, 0.95))
+
+
+def make_pair(phone: Camera = PHONE, dslr: Camera = DSLR, *, seed: int = 0, texture: U8 | None = None) -> Pair:
+    """Photograph one scene with both cameras; a phone that still looks straight ahead gets a random pose."""
+    if np.array_equal(phone.view, np.eye(3)):
+        phone = replace(phone, view=random_pose(seed))
     if texture is None:
-        # one texture px per ideal DSLR px
-        unit = np.hypot(*dslr_size) / 2
-        texture = dead_leaves((int(3 * unit), int(2.4 * unit)), seed)
+        texture = scene(int(np.hypot(*dslr.size) / 2), seed)
     return Pair(phone.render(texture, seed + 1), dslr.render(texture, seed + 2), phone, dslr)
+
+
+@functools.cache
+def scene(unit_px: int, seed: int) -> U8:
+    """A texture with one px per px of a DSLR whose half diagonal is `unit_px`."""
+    return dead_leaves((3 * unit_px, int(2.4 * unit_px)), seed)
