@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dpedkit.errors import StorageError
@@ -31,7 +31,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may be gone, or be a file: the first error is the one to tell
+            temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise storage_error(error, path) from error
         raise

@@ -10,13 +10,13 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dpedkit import __version__
 from dpedkit.errors import TrainError
 from dpedkit.files import storage_error, write_atomic
 from dpedkit.train.checkpoint import State, Trainee, load_state, save_state
@@ -248,7 +248,7 @@ def _config(
         "vgg_sha256": None if vgg is None else vgg.sha256,
         "for_results": vgg is None or vgg.for_results,
         "device": str(device),
-        "dpedkit": __version__,
+        "dpedkit": version("dpedkit"),
         "torch": torch.__version__,
     }
 

@@ -16,12 +16,14 @@ from dpedkit.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class AlignmentError:
-    """How far an alignment is from the truth over the photos' overlap, px of the phone's photo."""
+    """How far an alignment is from the truth.
+
+    distance_px  [N], px of the phone's photo, at points spread evenly over the photos' overlap
+    """
 
     pair: str
-    median_px: float
-    p95_px: float
-    max_px: float
+    phone: str
+    distance_px: F64
 
 
 def alignment_errors(workspace: Workspace, rig: str) -> list[AlignmentError]:
@@ -40,11 +42,9 @@ def alignment_errors(workspace: Workspace, rig: str) -> list[AlignmentError]:
             points = _grid(alignment)
             true = phone_to_dslr(phone, dslr, points)
             inside = _inside(true, alignment.warp.dslr_size)
-            # an error of one phone pixel moves the DSLR point by the local scale: measured back in phone px
             missed = alignment.dslr_to_phone(true[inside]) - points[inside]
-            distance = np.linalg.norm(missed, axis=1)
-            median, p95 = np.quantile(distance, [0.5, 0.95])
-            errors.append(AlignmentError(f"{pair.shot} {pair.phone}", float(median), float(p95), float(distance.max())))
+            distance: F64 = np.linalg.norm(missed, axis=1)
+            errors.append(AlignmentError(f"{pair.shot} {pair.phone}", pair.phone, distance))
     return errors
 
 
