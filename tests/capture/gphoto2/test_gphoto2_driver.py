@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,15 +292,21 @@ def test_without_a_camera_on_usb_the_only_one_is_not_found() -> None:
         camera.open()
 
 
+HANG_UP = """
+import os, sys
+from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera
+
+with open(sys.argv[2], "wb+") as database:
+    os.dup2(database.fileno(), 0)  # as when standard input was closed before a file was opened
+    for _ in range(2):
+        camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{sys.argv[1]}")
+        camera.open()
+        camera.close()
+        os.write(0, b"still here;")
+"""
+
+
 def test_hanging_up_leaves_standard_input_and_what_took_its_number_alone(server: EosServer, tmp_path: Path) -> None:
-    kept = os.dup(0)
-    try:
-        with (tmp_path / "database").open("wb+") as stream:
-            os.dup2(stream.fileno(), 0)  # as when standard input was closed before a file was opened
-            with opened(server.port):
-                pass
-            os.write(0, b"still here")
-            assert (tmp_path / "database").read_bytes() == b"still here"
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
+    database = tmp_path / "database"
+    subprocess.run([sys.executable, "-c", HANG_UP, str(server.port), database], check=True, timeout=60)
+    assert database.read_bytes() == b"still here;still here;"
