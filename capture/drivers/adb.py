@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dpedkit.capture.camera import CameraFile, CameraInfo, ClockOffset, Release
-from dpedkit.capture.drivers.adb_clock import MOST_DRIFT, DeviceClock, choose_clock, fire_script, measure_offset
+from dpedkit.capture.drivers.adb_clock import (
+    MOST_DRIFT,
+    DeviceClock,
+    bound_release,
+    choose_clock,
+    fire_script,
+    measure_offset,
+    parse_report,
+)
 from dpedkit.capture.drivers.adb_connect import connect_phone, explained
 from dpedkit.capture.drivers.adb_prepare import prepare_phone, read_info
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
@@ -23,6 +31,7 @@ from dpedkit.files import storage_error
 
 _DCIM = "/sdcard/DCIM"
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".heic", ".heif", ".dng"})
+_MOST_FOLDERS = 4  # below each other; a link to a folder above would have no end
 _JPEG_END = "ffd9"
 _POLL_S = 0.1
 _SETTLED_S = 1.5
@@ -204,35 +213,30 @@ class AdbCamera:
         wait_s = max(0, at_ns - sent_ns) / 1e9
         printed = self.shell(fire_script(clock, target_ns, self._command), wait_s + self._timeout_s)
         received_ns = self._host_ns()
-        *said, last = printed.strip().split("\n")
-        match last.split():
-            case ["fired", before, after, status]:
-                self._check_status(status, said)
-                times = clock.parse(before), clock.parse(after)
-            case _:
-                times = None, None
-        if times[0] is None or times[1] is None:
+        report = parse_report(clock, printed)
+        if report is None:
             raise CameraError(f"{self.name}: its shell did not run the trigger's script: {printed.strip()!r}")
-        bound_ns = comparison.bound_ns(received_ns)
-        earliest_ns = max(sent_ns, times[0] - offset_ns - bound_ns)
-        latest_ns = min(received_ns, times[1] + clock.step_ns - offset_ns + bound_ns)
-        if earliest_ns > latest_ns:  # its clock was set since we compared
+        self._check_status(report.status, report.said)
+        offset = ClockOffset(comparison.offset.offset_ns, comparison.bound_ns(received_ns))
+        release = bound_release(report, offset, sent_ns, received_ns)
+        if release is None:  # its clock was set since we compared
             self._comparison = None
             return Release(sent_ns, received_ns)
-        return Release(earliest_ns, latest_ns)
+        return release
 
     def _fire_by_host(self, at_ns: int) -> Release:
         """Fire a phone whose clock is too coarse to wait by; the network's delay goes into the bounds."""
         self._sleep_until(at_ns)
         sent_ns = self._host_ns()
         *said, status = self.shell(f"{self._command}\necho $?").strip().split("\n")
-        self._check_status(status, said)
-        return Release(sent_ns, self._host_ns())
+        received_ns = self._host_ns()
+        self._check_status(status, " ".join(said))
+        return Release(sent_ns, received_ns)
 
-    def _check_status(self, status: str, said: list[str]) -> None:
+    def _check_status(self, status: str, said: str) -> None:
         if status != "0":
             raise CameraError(
-                f"{self.name}: `{self._command}` ended with status {status}: {' '.join(said) or 'no message'}",
+                f"{self.name}: `{self._command}` ended with status {status}: {said or 'no message'}",
                 "choose another trigger in the rig file",
             )
 
@@ -249,18 +253,19 @@ class AdbCamera:
 
     def _copy(self, photo: CameraFile, into: Path) -> str:
         """Copy a photo; return what the phone printed when it was asked for the checksum."""
-        checksum: list[str] = []
+        said = ""
 
         def chunks() -> Iterator[bytes]:
+            nonlocal said
             with self._talking(f"sending {photo.path}") as device:
                 quoted = shlex.quote(photo.path)
-                answer = device.start_shell(f"sha256sum {quoted} 2>/dev/null || md5sum {quoted}", self._timeout_s)
+                checksum = device.start_shell(f"sha256sum {quoted} 2>/dev/null || md5sum {quoted}", self._timeout_s)
                 yield from device.receive(photo.path)  # the phone sums while it sends
-                checksum.append(answer())
+                said = checksum()
 
         with into.open("wb") as copy:  # a full disk is no failure of the phone, so this stands outside of _talking
             copy.writelines(chunks())
-        return checksum[0]
+        return said
 
     def _verify(self, photo: CameraFile, copy: Path, said: str) -> None:
         """Compare a copy with what the phone said: its size, and its checksum where the phone has a tool for that."""
@@ -276,15 +281,15 @@ class AdbCamera:
                 raise CameraError(f"{self.name}: {photo.path} arrived damaged: its {method} is not what the phone says")
 
 
-def _list_photos(device: QuickAdbDevice, folder: str) -> Iterator[CameraFile]:
+def _list_photos(device: QuickAdbDevice, folder: str, depth: int = 0) -> Iterator[CameraFile]:
     for entry in device.list(folder):
         name = entry.filename.decode(errors="surrogateescape")
         path = f"{folder}/{name}"
         if name.startswith("."):
             continue
-        if stat.S_ISDIR(entry.mode):
-            yield from _list_photos(device, path)
-        elif _suffix(name) in _PHOTO_SUFFIXES:
+        if stat.S_ISDIR(entry.mode) and depth < _MOST_FOLDERS:
+            yield from _list_photos(device, path, depth + 1)
+        elif stat.S_ISREG(entry.mode) and _suffix(name) in _PHOTO_SUFFIXES:
             yield CameraFile(path, entry.size)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from dpedkit.capture.camera import ClockOffset
+from dpedkit.capture.camera import ClockOffset, Release
 from dpedkit.errors import CameraError
 
 MOST_DRIFT = 100e-6
@@ -133,3 +133,41 @@ status=$?
 look
 echo "fired $before $n $status"
 """
+
+
+@dataclass(frozen=True, slots=True)
+class FireReport:
+    """What a fire script says.
+
+    before_ns, after_ns  the command ran between these two, phone's clock, ns
+    status               its exit status
+    said                 what it printed
+    """
+
+    before_ns: int
+    after_ns: int
+    status: str
+    said: str
+
+
+def parse_report(clock: DeviceClock, printed: str) -> FireReport | None:
+    """Return what a script made by `fire_script` says, or None where that is not what was printed."""
+    *said, last = printed.strip().split("\n")
+    match last.split():
+        case ["fired", before, after, status]:
+            before_ns, after_ns = clock.parse(before), clock.parse(after)
+            if before_ns is not None and after_ns is not None:
+                return FireReport(before_ns, after_ns + clock.step_ns, status, " ".join(said))
+    return None
+
+
+def bound_release(report: FireReport, offset: ClockOffset, sent_ns: int, received_ns: int) -> Release | None:
+    """Return between which moments on our clock the command ran.
+
+    sent_ns, received_ns  when the script went out and its report came, our clock: it ran between these, too
+
+    Returns None where the two accounts contradict each other: the phone's clock is no longer what `offset` says.
+    """
+    earliest_ns = max(sent_ns, report.before_ns - offset.offset_ns - offset.bound_ns)
+    latest_ns = min(received_ns, report.after_ns - offset.offset_ns + offset.bound_ns)
+    return Release(earliest_ns, latest_ns) if earliest_ns <= latest_ns else None

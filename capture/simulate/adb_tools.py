@@ -98,7 +98,7 @@ PATH=/usr/bin:/bin df -kP "${path:-$PHONE/card/}" | {
 _SVC = r"""
 case "$1 $2 $3" in
 "power stayon false") rm -f "$PHONE/stayon" ;;
-"power stayon "*) : >"$PHONE/stayon"; : >"$PHONE/awake" ;;
+"power stayon "*) : >"$PHONE/stayon" ;;
 esac
 """
 

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from dpedkit.capture.drivers.adb_clock import CLOCKS, choose_clock, fire_script, measure_offset
+from dpedkit.capture.camera import ClockOffset, Release
+from dpedkit.capture.drivers.adb_clock import (
+    CLOCKS,
+    FireReport,
+    bound_release,
+    choose_clock,
+    fire_script,
+    measure_offset,
+    parse_report,
+)
 from dpedkit.errors import CameraError
 
 NANOSECONDS, MICROSECONDS, SECONDS = CLOCKS
@@ -82,6 +91,19 @@ def test_a_clock_that_is_set_meanwhile_is_noticed() -> None:
     answers = iter([10**18, *[2 * 10**18] * 20])
     with pytest.raises(CameraError, match="clock was set"):
         measure_offset(lambda _: str(next(answers)), NANOSECONDS, time.time_ns)
+
+
+def test_the_release_lies_between_both_accounts() -> None:
+    report = FireReport(before_ns=10_500, after_ns=11_500, status="0", said="")
+    offset = ClockOffset(offset_ns=10_000, bound_ns=200)
+    assert bound_release(report, offset, 0, 9_999) == Release(300, 1_700)
+    assert bound_release(report, offset, 400, 1_600) == Release(400, 1_600)
+    assert bound_release(report, offset, 2_000, 3_000) is None  # the phone's clock has been set
+
+
+def test_what_is_no_report_is_none() -> None:
+    for printed in ("", "sh: input: not found", "fired now then 0", "fired 1 2"):
+        assert parse_report(NANOSECONDS, printed) is None
 
 
 @pytest.mark.parametrize("wait_ns", [-(10**10), 0, 50_000_000, 600_000_000])

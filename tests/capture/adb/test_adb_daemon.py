@@ -125,6 +125,15 @@ def test_the_shutter_needs_an_awake_phone_with_its_camera_app_in_front(client: A
     assert len(body.released_ns) == 3
 
 
+def test_input_returns_when_the_button_has_been_pressed(
+    client: Any, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press = body.release
+    monkeypatch.setattr(body, "release", lambda: (time.sleep(0.2), press()))
+    client.shell("input keyevent 27")
+    assert len(body.released_ns) == 1
+
+
 def test_tools_tell_what_the_phone_is(client: Any, body: Any) -> None:
     body.offset_ns = -3_600_000_000_000
     assert client.shell("getprop ro.product.model").strip() == body.spec.model

@@ -134,11 +134,19 @@ def test_the_phone_fires_by_its_own_clock_and_the_bounds_hold(
     daemon.close()
 
 
-def test_a_moment_long_past_fires_now_and_once(camera: AdbCamera, body: Any) -> None:
+@pytest.mark.parametrize("ago_s", [1, 3000, 10**7])  # 3,000 s in us, in 32 bits, lie far in the future
+def test_a_moment_long_past_fires_now_and_once(
+    make_camera: Callable[..., AdbCamera], body: Any, keys: Path, sh: str, ago_s: int
+) -> None:
+    daemon = AdbDaemon(body, authorised_keys=[keys / "adbkey.pub"], sh=sh)
+    daemon.start()
+    camera = make_camera(daemon, timeout_s=5)
     before_ns = time.time_ns()
-    release = camera.fire(before_ns - 10**16)
+    release = camera.fire(before_ns - ago_s * 10**9)
     assert len(body.released_ns) == 1
     assert before_ns <= release.earliest_ns <= body.released_ns[0] <= release.latest_ns <= time.time_ns()
+    camera.close()
+    daemon.close()
 
 
 def test_a_trigger_that_fails_is_an_error_with_its_words(
@@ -189,15 +197,29 @@ def test_a_new_photo_is_returned_when_it_has_stopped_growing(camera: AdbCamera, 
 
     def grow() -> None:
         with new.open("wb", buffering=0) as file:
-            for start in range(0, len(JPEG), 20_000):
-                file.write(JPEG[start : start + 20_000])
-                time.sleep(0.05)
+            for start in range(0, len(JPEG), 50_000):
+                file.write(JPEG[start : start + 50_000])
+                time.sleep(0.5)  # longer than between two listings: a size that rests is not enough
 
     writer = threading.Thread(target=grow)
     writer.start()
     photos = camera.wait_for_photos(before, (".jpg",), 30)
     writer.join()
     assert photos == [CameraFile("/sdcard/DCIM/Camera/it's new.jpg", len(JPEG))]
+
+
+def test_a_file_name_is_no_command(camera: AdbCamera, body: Any, tmp_path: Path) -> None:
+    (body.card / "DCIM/Camera/$(touch pwned);touch pwned;'.jpg").write_bytes(JPEG)
+    (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 30)
+    camera.pull(photo, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == JPEG
+    assert not list(body.card.rglob("pwned"))
+
+
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(camera: AdbCamera, body: Any) -> None:
+    (body.card / "DCIM/a.jpg").write_bytes(JPEG)
+    (body.card / "DCIM/loop").symlink_to(body.card / "DCIM")
+    assert CameraFile("/sdcard/DCIM/a.jpg", len(JPEG)) in camera.list_photos()
 
 
 def test_a_raw_without_its_jpeg_is_waited_for_and_named(camera: AdbCamera, body: Any) -> None:
