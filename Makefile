@@ -1,17 +1,69 @@
-# `make demo` runs the main job, `make test` the tests; both set up their own .venv first.
-PYTHON  ?= python3
-VENV    ?= .venv
-BIN     := $(VENV)/bin
-# A pip option line for where torch comes from, e.g. TORCH_INDEX="--index-url https://download.pytorch.org/whl/cpu"
-# for a build without CUDA packages.
+# make demo   the main job on a simulated rig, into ./demo (SCENES=FOLDER points the cameras at your photos)
+# make test   the test suite
+# make check  format, lint, types, docs and tests: what CI runs
+# make bench  measures, and rewrites docs/benchmarks.md
+# make docs   rewrites the README's list of commands
+# Each sets up its own virtual environment first, with the versions of constraints.txt.
+
+PYTHON ?= python3
+VENV   ?= .venv
+DEMO   ?= demo
+SCENES ?=
+# Where pip takes torch from. For a build without CUDA packages (hundreds of MB instead of gigabytes):
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-SCENES  ?=
-DEMO    ?= demo
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Test processes side by side.
+WORKERS ?= 2
 
-.PHONY: setup demo test typecheck
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.typecheck: pyproject.toml
+.PHONY: demo test check format bench docs clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.ready
+	$(BIN)/dpedkit demo $(DEMO) $(if $(SCENES),--scenes $(SCENES))
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+check: $(VENV)/.ready-dev .typecheck
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(MAKE) test
+
+format: $(VENV)/.ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python tests/bench/run.py
+
+docs: $(VENV)/.ready-dev
+	$(BIN)/python tests/docs/commands.py
+
+clean:
+	rm -rf $(VENV) .typecheck build dist *.egg-info
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dpedkit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "installing dpedkit into $(VENV); the first time takes a few minutes"
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) --editable ".[all]"
+	@touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready tests/system_packages.sh
+	$(PIP) --editable ".[all,dev]"
+	sh tests/system_packages.sh
+	@touch $@
+
+# Type checkers cannot follow an editable install's mapping of folders to packages: they get a tree of links.
+.typecheck: pyproject.toml $(wildcard dpedkit/*)
 	rm -rf .typecheck && mkdir -p .typecheck/dpedkit
 	for f in dpedkit/*; do ln -s "../../$$f" .typecheck/dpedkit/; done
 	for d in align capture db train; do ln -s "../../$$d" .typecheck/dpedkit/; done

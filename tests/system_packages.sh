@@ -1,0 +1,18 @@
+#!/bin/sh
+# The tests drive real programs: the stock adb and gphoto2 clients, and mksh, the shell of Android phones.
+set -eu
+
+missing=
+for command in adb gphoto2 mksh; do
+    command -v "$command" >/dev/null || missing="$missing $command"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    # the packages are called what the commands are called
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "tests that need these programs will be skipped:$missing" >&2
+    echo "  on Debian or Ubuntu: sudo apt-get install$missing" >&2
+fi
