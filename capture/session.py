@@ -181,8 +181,7 @@ def connect(rig: Rig, state: Path, keys: Path) -> Iterator[Connection]:
         CameraError: a simulated device did not start.
     """
     real = {device.name: device.address for device in rig.devices if device.address != SIMULATED}
-    rehearsal = [device.name for device in rig.devices if device.address == SIMULATED]
-    if not rehearsal:
+    if not rig.rehearsal:
         yield Connection(real, lambda: None)
         return
     from dpedkit.capture.simulate.specs import SimulatedConfig
@@ -190,7 +189,7 @@ def connect(rig: Rig, state: Path, keys: Path) -> Iterator[Connection]:
 
     settings = rig.simulated
     config = SimulatedConfig(settings.scale, settings.seed, str(settings.scenes) if settings.scenes else None)
-    with SimulatedRig(config, state, rehearsal, keys / "adbkey.pub") as simulated:
+    with SimulatedRig(config, state, [device.name for device in rig.rehearsal], keys / "adbkey.pub") as simulated:
         yield Connection(real | simulated.addresses, simulated.next_scene)
 
 

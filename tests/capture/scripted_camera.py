@@ -5,6 +5,7 @@ Its card is a folder (its address); firing it writes one file per suffix onto th
 
 from __future__ import annotations
 
+import errno
 import time
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ class ScriptedCamera:
 
     def pull(self, photo: CameraFile, into: Path) -> None:
         data = (self._card / photo.path).read_bytes()
+        if self._fault == "full disk":
+            into.write_bytes(data[:3])
+            raise OSError(errno.ENOSPC, "No space left on device", str(into))
         if self._fault in ("pull", f"pull {photo.path}"):
             into.write_bytes(data[:3])
             raise PullFailed(f"{self.name} went away")

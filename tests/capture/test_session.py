@@ -152,6 +152,17 @@ def test_no_photo_is_overwritten(scripted: Path, tmp_path: Path) -> None:
     assert len(list((scripted / "dslr").iterdir())) == 3, "fired for nothing"
 
 
+def test_a_full_disk_ends_the_session_and_keeps_what_was_stored(scripted: Path, tmp_path: Path) -> None:
+    seen: list[StoredPhoto] = []
+    with (
+        pytest.raises(StorageError, match="no space left"),
+        session_of(rig_of(scripted, {"sony": "full disk"}), tmp_path) as session,
+    ):
+        session.shoot(1, on_photo=seen.append)
+    assert {photo.device for photo in seen} == {"dslr", "htc"}
+    assert files_of(tmp_path) == ["0001_dslr.dng", "0001_dslr.jpg", "0001_htc.dng", "0001_htc.jpg"]
+
+
 def test_ctrl_c_leaves_whole_photos_only_and_closes_the_cameras(
     scripted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
