@@ -7,7 +7,7 @@ MAGSAC++: Barath et al., CVPR 2020, as OpenCV's USAC_MAGSAC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -41,24 +41,26 @@ def match_coarse(phone: U8, dslr: U8, options: AlignOptions) -> CoarseMatch:
     Raises:
         PairRejected: the photos do not show the same scene, or not in a way that a camera could.
     """
-    for name, gray in (("phone's", phone), ("DSLR's", dslr)):
-        _refuse_blank(gray, name, options)
-    found = _attempt(phone, dslr, options.coarse_px, options)
+    small_phone, small_dslr = (shrink(gray, options.coarse_px) for gray in (phone, dslr))
+    _refuse_blank(small_phone, "phone's", options)
+    _refuse_blank(small_dslr, "DSLR's", options)
+    found = _attempt(small_phone, small_dslr, options)
     larger = max(phone.size, dslr.size) > options.coarse_px
     if found.inliers < options.retry_inliers and larger:
-        found = max(found, _attempt(phone, dslr, options.retry_px, options), key=lambda each: each.inliers)
+        again = _attempt(shrink(phone, options.retry_px), shrink(dslr, options.retry_px), options)
+        found = max(found, again, key=lambda each: each.inliers)
     if found.inliers < options.min_inliers or found.ratio < options.min_inlier_ratio:
-        _refuse_unmatched(found, phone, dslr, options)
-    warp = Warp.from_pixels(found.hmat, _size(phone), _size(dslr))
+        _refuse_unmatched(found, small_phone, small_dslr, options)
+    warp = replace(found.warp, phone_size=_size(phone), dslr_size=_size(dslr))
     _refuse_impossible(warp, options)
     return CoarseMatch(warp, found.inliers)
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One try at one resolution; hmat [3, 3] maps phone px to DSLR px at full resolution."""
+    """One try at one resolution, to whose pixels the warp belongs."""
 
-    hmat: F64
+    warp: Warp
     inliers: int
     matches: int
 
@@ -67,16 +69,12 @@ class _Attempt:
         return self.inliers / max(self.matches, 1)
 
 
-def _attempt(phone: U8, dslr: U8, limit_px: int, options: AlignOptions) -> _Attempt:
-    small_phone, small_dslr = shrink(phone, limit_px), shrink(dslr, limit_px)
-    phone_at, phone_desc = _features(small_phone, options.keypoints)
-    dslr_at, dslr_desc = _features(small_dslr, options.keypoints)
+def _attempt(phone: U8, dslr: U8, options: AlignOptions) -> _Attempt:
+    phone_at, phone_desc = _features(phone, options.keypoints)
+    dslr_at, dslr_desc = _features(dslr, options.keypoints)
     left, right = _mutual_matches(phone_desc, dslr_desc)
-    src = unscale(phone_at[left], small_phone, phone)
-    dst = unscale(dslr_at[right], small_dslr, dslr)
-    inlier_px = _MAGSAC_PX * dslr.shape[1] / small_dslr.shape[1]
-    hmat, mask = find_homography(src, dst, inlier_px)
-    return _Attempt(hmat, int(mask.sum()), len(src))
+    hmat, mask = find_homography(phone_at[left], dslr_at[right], _MAGSAC_PX)
+    return _Attempt(Warp.from_pixels(hmat, _size(phone), _size(dslr)), int(mask.sum()), len(left))
 
 
 def find_homography(src: F64, dst: F64, inlier_px: float) -> tuple[F64, Bools]:
@@ -135,8 +133,7 @@ def _mutual_matches(left: F32, right: F32) -> tuple[I64, I64]:
 
 
 def _refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
-    small = shrink(gray, options.coarse_px)
-    spread = float(small.std())
+    spread = float(gray.std())
     if spread < options.min_contrast:
         raise PairRejected(
             "blank",
@@ -146,7 +143,7 @@ def _refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
 
 
 def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOptions) -> None:
-    flipped = _attempt(np.ascontiguousarray(phone[:, ::-1]), dslr, options.coarse_px, options)
+    flipped = _attempt(np.ascontiguousarray(phone[:, ::-1]), dslr, options)
     if flipped.inliers >= options.min_inliers and flipped.ratio >= options.min_inlier_ratio:
         raise PairRejected(
             "mirrored", "one photo is the mirror image of the other", "flip one of the two (front cameras do this)"

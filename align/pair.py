@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -67,11 +68,14 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     clock.lap("gray_s")
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
-    warp, placed = _advance(_SEARCH, gray_phone, gray_dslr, coarse.warp, options)
+    level = Level.make(gray_phone, gray_dslr, coarse.warp, _SEARCH.limit_px)
+    warp, placed = _advance(_SEARCH, level, coarse.warp, options)
     clock.lap("search_s")
     bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
-    for step in _PARALLAX if bent else _REFINE:
-        warp, placed = _advance(step, gray_phone, gray_dslr, warp, options)
+    for limit_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.limit_px):
+        level = Level.make(gray_phone, gray_dslr, warp, limit_px)
+        for step in steps:
+            warp, placed = _advance(step, level, warp, options)
     clock.lap("refine_s")
     alignment = _summarise(warp, placed, coarse.inliers, clock.laps)
     if alignment.trusted_share < options.min_trusted:
@@ -83,9 +87,8 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     return alignment
 
 
-def _advance(step: _Pass, phone: U8, dslr: U8, warp: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
+def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
     """Place the windows of one pass through the warp and return the better warp, and the placements."""
-    level = Level.make(phone, dslr, warp, min(step.limit_px, phone.size))
     placed = place_windows(level, warp, _fitted(step.grid, min(level.phone.shape)))
     found = placed.take(placed.found)
     if len(found) < options.min_windows:

@@ -68,7 +68,7 @@ def misfit(warp: Warp, placed: Placements) -> F64:
 
 def fits(warp: Warp, placed: Placements) -> Bools:
     """Return [N]: the window lies where the warp puts it."""
-    good: Bools = placed.found & (misfit(warp, placed) <= _FIT_PX + _FIT_SIGMAS * _sigma(placed))
+    good: Bools = placed.found & (misfit(warp, placed) <= _FIT_PX * placed.zoom + _FIT_SIGMAS * _sigma(placed))
     return good
 
 

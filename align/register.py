@@ -59,7 +59,9 @@ def register(first: F32, second: F32, *, rotation: bool = False) -> Registration
     step = inverse @ target
     energy = max(float(gram[-1, -1] - target @ step), 1e-12)
     noise = energy / inner.size
-    ncc = float(np.sqrt(max(1.0 - noise / float(np.var(left[1:-1, 1:-1])), 0.0)))
+    total = gram[-3:, -3:].sum() - gram[-2, -2] - 2 * gram[-2, [-3, -1]].sum()  # left = inner + what is to explain
+    variance = (total - gram[-2, [-3, -1]].sum() ** 2 / inner.size) / inner.size
+    ncc = float(np.sqrt(max(1.0 - noise / variance, 0.0)))
     return Registration(step[:2], float(step[2]) if rotation else 0.0, noise * inverse[:2, :2], ncc)
 
 

@@ -12,10 +12,10 @@ from dpedkit.align.gates import PatchScores
 from dpedkit.align.luma import to_gray
 from dpedkit.align.register import Registration, register
 from dpedkit.align.windows import soften
-from dpedkit.types import F64, I64, U8, Bools
+from dpedkit.types import F32, F64, I64, U8, Bools
 
 _REACH = 3  # half-resolution px that a patch is searched for around its place
-_BLACK, _WHITE = 2, 253
+_EXTREME = ((np.arange(256) <= 2) | (np.arange(256) >= 253)).astype(np.uint8)
 
 
 def covered(mask: Bools, size: int, stride: int) -> I64:
@@ -43,21 +43,26 @@ def score_patches(phone: U8, dslr: U8, xy: I64, size: int, alignment: Alignment)
     lumas = tuple(to_gray(picture, name) for picture, name in ((phone, "phone"), (dslr, "dslr")))
     placed = _Placer(lumas[0], lumas[1], size)
     fits = [placed.find(int(x), int(y)) for x, y in xy]
-    patches = tuple(crop(picture, xy, size) for picture in (phone, dslr))
-    gain, offset = _tone(*patches)
-    edges = tuple(cv2.Laplacian(luma, cv2.CV_32F) for luma in lumas)
-    sharpness = [np.array([each[y : y + size, x : x + size].var() for x, y in xy], dtype=np.float64) for each in edges]
+    means, spreads = zip(*(_moments(picture, xy, size) for picture in (phone, dslr)), strict=True)
+    gain = spreads[1] / np.maximum(spreads[0], 1e-3)
+    edges = [
+        _moments(cv2.Laplacian(luma, cv2.CV_32F).astype(np.float32, copy=False), xy, size)[1][:, 0] for luma in lumas
+    ]
+    extreme = [
+        _moments(cv2.LUT(picture, _EXTREME).astype(np.uint8, copy=False), xy, size)[0].max(axis=1)
+        for picture in (phone, dslr)
+    ]
     return PatchScores(
         ncc=np.array([fit.ncc for fit in fits], dtype=np.float64),
         crlb_px=np.array([fit.crlb_px for fit in fits], dtype=np.float64),
         shift_xy_px=np.array([fit.shift for fit in fits], dtype=np.float64).reshape(-1, 2),
         rotation_deg=np.array([fit.rotation_deg for fit in fits], dtype=np.float64),
         gain=gain,
-        offset=offset,
-        sharpness_phone=sharpness[0],
-        sharpness_dslr=sharpness[1],
-        clipped=np.maximum(*(_clipped(each) for each in patches)),
-        std=np.array([lumas[0][y : y + size, x : x + size].std() for x, y in xy], dtype=np.float64),
+        offset=means[1] - gain * means[0],
+        sharpness_phone=edges[0] ** 2,
+        sharpness_dslr=edges[1] ** 2,
+        clipped=np.maximum(*extreme),
+        std=_moments(lumas[0], xy, size)[1][:, 0],
         confidence=_lowest_confidence(alignment, xy, size),
     )
 
@@ -124,11 +129,11 @@ class _Placer:
 
 def correlation(first: U8, second: U8) -> float:
     """Return the normalised cross-correlation of two windows; 0 where one of them is flat."""
-    left, right = (each.astype(np.float32) for each in (first, second))
+    left, right = (each.astype(np.float32).ravel() for each in (first, second))
     left -= left.mean()
     right -= right.mean()
-    energy = float((left * left).sum()) * float((right * right).sum())
-    return float((left * right).sum()) / energy**0.5 if energy > 0 else 0.0
+    energy = float(np.einsum("i,i", left, left)) * float(np.einsum("i,i", right, right))
+    return float(np.einsum("i,i", left, right)) / energy**0.5 if energy > 0 else 0.0
 
 
 def _bound(fit: Registration, ncc: float) -> float:
@@ -141,19 +146,12 @@ def _bound(fit: Registration, ncc: float) -> float:
     return float(np.sqrt(np.linalg.eigvalsh(fit.covariance)[1] * raw_noise / soft_noise))
 
 
-def _tone(phone: U8, dslr: U8) -> tuple[F64, F64]:
-    """Return gain and offset [N, 3] that give the phone's patches the mean and spread of the DSLR's, per channel."""
-    means = [each.mean(axis=(1, 2)) for each in (phone, dslr)]
-    spreads = [each.std(axis=(1, 2)) for each in (phone, dslr)]
-    gain = spreads[1] / np.maximum(spreads[0], 1e-3)
-    return gain, means[1] - gain * means[0]
-
-
-def _clipped(patches: U8) -> F64:
-    """Return the share of black or white pixels of each patch [N], in its worst channel."""
-    extreme = (patches <= _BLACK) | (patches >= _WHITE)
-    share: F64 = extreme.mean(axis=(1, 2)).max(axis=1)
-    return share
+def _moments(picture: U8 | F32, xy: I64, size: int) -> tuple[F64, F64]:
+    """Return mean and standard deviation of every patch [N, C], per channel."""
+    found = [cv2.meanStdDev(picture[y : y + size, x : x + size]) for x, y in xy]
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    both = np.array(found, dtype=np.float64).reshape(len(xy), 2, channels)
+    return both[:, 0], both[:, 1]
 
 
 def _lowest_confidence(alignment: Alignment, xy: I64, size: int) -> F64:

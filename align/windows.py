@@ -64,19 +64,21 @@ class Placements:
     dslr        [N, 2], the same spots in the DSLR's photo, px
     covariance  [N, 2, 2], of the spot found, phone px^2
     ncc         [N], normalised cross-correlation of the window there; 0 for one that was found nowhere
+    zoom        how many phone px one px spanned where they were looked for
     """
 
     phone: F64
     dslr: F64
     covariance: F64
     ncc: F64
+    zoom: float
 
     def __len__(self) -> int:
         return len(self.phone)
 
     def take(self, keep: Bools) -> Placements:
         """Return the chosen rows."""
-        return Placements(self.phone[keep], self.dslr[keep], self.covariance[keep], self.ncc[keep])
+        return Placements(self.phone[keep], self.dslr[keep], self.covariance[keep], self.ncc[keep], self.zoom)
 
     @property
     def found(self) -> Bools:
@@ -113,6 +115,7 @@ def place_windows(level: Level, warp: Warp, grid: Grid) -> Placements:
         dslr=warp.forward(at + moved),
         covariance=np.array([fit.covariance for fit in placed]).reshape(-1, 2, 2) * level.zoom**2,
         ncc=np.array([fit.ncc for fit in placed]),
+        zoom=level.zoom,
     )
 
 
