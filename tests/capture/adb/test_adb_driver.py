@@ -209,7 +209,7 @@ def test_a_new_photo_is_returned_when_it_has_stopped_growing(camera: AdbCamera, 
 
 
 def test_a_file_name_is_no_command(camera: AdbCamera, body: Any, tmp_path: Path) -> None:
-    (body.card / "DCIM/Camera/$(touch pwned);touch pwned;'.jpg").write_bytes(JPEG)
+    (body.card / "DCIM/Camera/$(touch pwned);touch pwned;.jpg").write_bytes(JPEG)
     (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 30)
     camera.pull(photo, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == JPEG
