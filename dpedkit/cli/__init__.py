@@ -15,14 +15,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `dpedkit` and exit with its code: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 a device failed."""
     import click
 
-    app = App()
+    words = sys.argv[1:] if arguments is None else arguments
+    app = App(json="--json" in words)  # for errors that come before the options are known
     try:
-        code = cli.main(arguments, prog_name="dpedkit", standalone_mode=False, obj=app)
-    except click.ClickException as error:
+        code = cli.main(words, prog_name="dpedkit", standalone_mode=False, obj=app)
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
+    except click.UsageError as error:
+        asked = error.ctx.command_path if error.ctx else "dpedkit"
+        code = app.fail(error.format_message(), f"`{asked} --help` shows what there is", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        code = app.fail("stopped", "what was finished is kept: run the same command again to go on", 130)
+        code = app.fail("stopped", app.go_on, 130)
     except DpedError as error:
         code = app.fail(error.cause, error.remedy, error.exit_code)
     except BrokenPipeError:

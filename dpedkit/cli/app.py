@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
     from dpedkit.progress import Progress
     from dpedkit.workspace import Workspace
@@ -22,29 +24,31 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PARTLY_DONE = 3
 
+_UNBROKEN = 10_000  # columns of output that is not for a terminal: nothing wraps or is cut
+
 
 @dataclass
 class App:
-    """The options that every command has, and the two ways out: stdout for results, stderr for all else."""
+    """The options that every command has, and the two ways out: stdout for results, stderr for all else.
+
+    go_on  what to tell those who stop the command with Ctrl-C
+    """
 
     folder: Path = Path()
     json: bool = False
     verbose: int = 0
     quiet: bool = False
+    go_on: str = "what was finished is kept: run the same command again to go on"
 
     @property
     def workspace(self) -> Workspace:
         """The workspace of -C, DPEDKIT_WORKSPACE or the current folder."""
+        from dpedkit.errors import UsageError
         from dpedkit.workspace import find_workspace
 
+        if not self.folder.is_dir():  # a folder above it may be another workspace, which is not the one meant
+            raise UsageError(f"no folder {self.folder}", "correct -C or DPEDKIT_WORKSPACE")
         return find_workspace(self.folder)
-
-    @property
-    def console(self) -> Console:
-        """Where results go."""
-        from rich.console import Console
-
-        return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 
     def progress(self) -> Progress:
         """Return what draws the advance of long work: a bar on a terminal, plain lines elsewhere."""
@@ -53,15 +57,26 @@ class App:
         return make_progress(quiet=self.quiet)
 
     def show(self, document: Any, *text: RenderableType) -> None:
-        """Print a result: `document` (a dataclass, dict or list) as JSON with --json, else `text`."""
+        """Print a result: `document` (a dataclass, dict or list) as JSON with --json, else `text`.
+
+        Strings stand for themselves, whatever [brackets] and :colons: the users' own names bring; see `marked`.
+        """
         if self.json:
             click.echo(json.dumps(document, default=_plain, indent=2))
-        else:
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        width = None if sys.stdout.isatty() else _UNBROKEN
+        console = Console(width=width, highlight=False, markup=False, emoji=False)
+        with console.capture() as capture:
             for part in text:
-                self.console.print(part)
+                console.print(part, soft_wrap=not isinstance(part, Table))
+        click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
     def fail(self, cause: str, remedy: str, exit_code: int) -> int:
         """Print one line of cause and one of remedy; return the exit code."""
+        cause, remedy = " ".join(cause.splitlines()), " ".join(remedy.splitlines())
         if self.json:
             click.echo(json.dumps({"error": cause, "remedy": remedy, "exit_code": exit_code}, indent=2))
         click.secho(f"error: {cause}", fg="red", err=True)
@@ -134,6 +149,23 @@ def cli(app: App, folder: Path) -> None:
 
 
 pass_app = click.make_pass_decorator(App)
+
+
+def table(*headers: str) -> Table:
+    """Return an empty table, a column for each header. On a narrow terminal its cells fold, and lose nothing."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, show_header=any(headers))
+    for header in headers:
+        made.add_column(header, overflow="fold")
+    return made
+
+
+def marked(word: str, style: str, rest: str = "") -> Text:
+    """Return a text whose first word is coloured."""
+    from rich.text import Text
+
+    return Text.assemble((word, style), f" {rest}" if rest else "")
 
 
 def listed(count: int, noun: str, names: Iterable[str] = (), most: int = 3) -> str:

@@ -46,12 +46,12 @@ class Bar:
         """Begin a task of `total` steps."""
         self._task, self._began = task, time.monotonic()
         self._bar = RichProgress(
-            TextColumn("{task.description:<22}"),
+            TextColumn("{task.description:<22}", markup=False),
             BarColumn(30),
             MofNCompleteColumn(),
             Rate(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             transient=True,
         )
@@ -70,7 +70,9 @@ class Bar:
             self._bar.stop()
             self._bar = None
             took = time.monotonic() - self._began
-            self._console.print(f"[green]✓[/] {self._task:<22} {summary} [dim]{took:.1f} s[/]", highlight=False)
+            self._console.print(
+                Text.assemble(("✓", "green"), f" {self._task:<22} {summary} ", (f"{took:.1f} s", "dim"))
+            )
 
     def say(self, line: str) -> None:
         """Print a line that stays above the bar."""

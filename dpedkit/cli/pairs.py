@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, listed, pass_app
+from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, listed, marked, pass_app, table
 
 if TYPE_CHECKING:
     from dpedkit.stages.importing import Pairing
@@ -64,15 +64,14 @@ def folder(app: App, dslr: Path, phones: tuple[tuple[str, Path], ...], pair_by: 
     report = import_folders(
         app.workspace, dslr, dict(phones), pair_by=pair_by, dry_run=dry_run, progress=app.progress()
     )
-    lines = []
-    if dry_run:
-        lines = [" + ".join(str(path) for path in group.photos.values()) for group in report.groups]
-    lines += [f"[yellow]left out[/] {path}: {why}" for path, why in report.unpaired.items()]
-    lines += [f"[red]failed[/] {label}: {why}" for label, why in report.failures.items()]
+    lines = [marked("left out", "yellow", f"{path}: {why}") for path, why in report.unpaired.items()]
+    lines += [marked("failed", "red", f"{label}: {why}") for label, why in report.failures.items()]
+    pairs = [" + ".join(str(path) for path in group.photos.values()) for group in report.groups] if dry_run else []
     new = len(report.groups) - report.known - len(report.failures)
     verb = "would be imported" if dry_run else "imported"
     app.show(
         report,
+        *pairs,
         *lines,
         f"{listed(new, 'shot')} {verb}, {report.known} known already, {len(report.unpaired)} photos left out",
     )
@@ -85,27 +84,21 @@ def folder(app: App, dslr: Path, phones: tuple[tuple[str, Path], ...], pair_by: 
 @pass_app
 def align(app: App, jobs: int, dry_run: bool) -> int:
     """Align every phone photo to the DSLR photo of its shot; only what is missing is done."""
-    from rich.table import Table
-
-    from dpedkit.errors import CorpusError
     from dpedkit.stages.align import align_pairs
 
     report = align_pairs(app.workspace, jobs=jobs, dry_run=dry_run, progress=app.progress())
-    table = Table("pair", "", "residual", "", box=None, pad_edge=False)
+    found = table("pair", "", "residual", "")
     for result in report.results:
         residual = "" if result.residual_px is None else f"{result.residual_px:.3f} px"
         color = {"aligned": "green", "to do": "white"}.get(result.status, "red")
-        table.add_row(result.pair, f"[{color}]{result.status}[/]", residual, result.detail)
+        found.add_row(result.pair, marked(result.status, color), residual, result.detail)
     aligned, rejected, failed = (report.with_status(word) for word in ("aligned", "rejected", "failed"))
     summary = (
         f"{len(aligned)} aligned, {len(rejected)} rejected, {len(failed)} failed, {report.done_before} done before"
     )
-    app.show(report, *([table] if report.results else []), summary)
+    app.show(report, *([found] if report.results else []), summary)
     if not dry_run and not aligned and not report.done_before:
-        raise CorpusError(
-            f"none of {listed(len(report.results), 'pair')} could be aligned",
-            "the reasons stand above, and in `dpedkit status`",
-        )
+        return 1
     return PARTLY_DONE if failed else 0
 
 
@@ -121,14 +114,14 @@ def build_patches(app: App, jobs: int, dry_run: bool) -> int:
     if dry_run:
         app.show(report, f"{listed(report.pairs, 'pair')} to cut, {report.done_before} done before")
         return 0
-    lines = [f"[red]failed[/] {pair}: {why}" for pair, why in report.failures.items()]
-    lines += [f"  {count} {reason}" for reason, count in sorted(report.reasons.items())]
+    reasons = [f"  {count} {reason}" for reason, count in sorted(report.reasons.items())]
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     app.show(
         report,
         f"{report.kept} of {listed(report.patches, 'patch').replace('patchs', 'patches')} kept, "
         f"from {listed(report.pairs, 'pair')}; {report.done_before} pairs done before",
-        *lines,
+        *reasons,
+        *(marked("failed", "red", f"{pair}: {why}") for pair, why in report.failures.items()),
         f"shots: {splits}",
     )
     return PARTLY_DONE if report.failures else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dpedkit.cli.app import App, cli, listed, pass_app
+from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
 
 DEVICE_FAILED = 4
 
@@ -16,25 +16,22 @@ rig_option = click.option("--rig", default="tripod", show_default=True, help="Na
 @pass_app
 def devices(app: App, rig: str) -> int:
     """List a rig's devices: who they are, how they feel, how far their clocks are off."""
-    from rich.table import Table
-
     from dpedkit.stages.capture import find_devices
 
     reports = find_devices(app.workspace, rig)
-    table = Table("device", "role", "address", "camera", "battery", "free", "clock offset", box=None, pad_edge=False)
+    found = table("device", "role", "address", "camera", "battery", "free", "clock offset")
     for report in reports:
         if report.info is None:
-            table.add_row(
-                report.name, report.role, report.address, f"[red]{report.error.cause if report.error else ''}[/]"
-            )
+            cause = report.error.cause if report.error else ""
+            found.add_row(report.name, report.role, report.address, marked(cause, "red"))
             continue
         battery = "" if report.info.battery_percent is None else f"{report.info.battery_percent}%"
         free = "" if report.info.free_bytes is None else f"{report.info.free_bytes / 1e9:.1f} GB"
         clock = f"{report.clock.offset_ns / 1e6:+.1f} ± {report.clock.bound_ns / 1e6:.1f} ms" if report.clock else ""
         camera = f"{report.info.make} {report.info.model}"
-        table.add_row(report.name, report.role, report.address, camera, battery, free, clock)
+        found.add_row(report.name, report.role, report.address, camera, battery, free, clock)
     remedies = [report.error.remedy for report in reports if report.error and report.error.remedy]
-    app.show(reports, table, *remedies)
+    app.show(reports, found, *dict.fromkeys(remedies))
     return DEVICE_FAILED if any(report.error for report in reports) else 0
 
 
@@ -51,20 +48,19 @@ def capture(app: App, rig: str, shots: int, interval: float, scene: str) -> int:
     dpedkit capture --rig tripod --shots 8
     dpedkit capture --rig tripod --shots 20 --interval 5 --scene garden
     """
-    from rich.table import Table
-
     from dpedkit.stages.capture import run_session
 
+    app.go_on = "the photos taken are kept: `dpedkit status` shows them, and the same command takes more"
     report = run_session(app.workspace, rig, shots=shots, interval_s=interval, scene=scene, progress=app.progress())
-    table = Table("shot", "photos", "skew", "", box=None, pad_edge=False)
+    taken = table("shot", "photos", "skew", "")
     for shot in report.shots:
         skew = "" if shot.skew_ms is None else f"{shot.skew_ms:.0f} ± {shot.skew_bound_ms:.0f} ms"
         words = "; ".join(f"{name}: {cause}" for name, cause in shot.failures.items())
-        note = (
-            f"[red]{words}[/]" if words else "[yellow]over the rig's skew threshold[/]" if shot.over_threshold else ""
-        )
-        table.add_row(shot.key, str(len(shot.photos)), skew, note)
-    app.show(report, table, f"{listed(len(report.shots), 'shot')}, {len(report.incomplete)} incomplete")
+        note = marked(words, "red")
+        if shot.over_threshold and not words:
+            note = marked("over the rig's skew threshold", "yellow")
+        taken.add_row(shot.key, str(len(shot.photos)), skew, note)
+    app.show(report, taken, f"{listed(len(report.shots), 'shot')}, {len(report.incomplete)} incomplete")
     return DEVICE_FAILED if report.incomplete else 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, pass_app
+from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
 from dpedkit.cli.pairs import dry_run_option
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def train(
     """
     from dpedkit.stages.training import TrainPlan, train_phone
 
+    app.go_on = "its last checkpoint is kept: add --resume to the same command to go on"
     report = train_phone(
         app.workspace,
         phone=phone,
@@ -75,10 +76,13 @@ def train(
         app.show(report, f"would train {report.run}: {report.iterations} iterations on {report.patches} patches")
         return
     found = "no validation patches" if report.psnr_db is None else f"best validation PSNR {report.psnr_db:.2f} dB"
-    lines = [f"run {report.run}: {found}", f"patches {report.patches}, list {report.snapshot[:12]}"]
-    if report.stamp:
-        lines.append(f"[yellow]{report.stamp}[/]")
-    app.show(report, *lines, f"next: dpedkit enhance PHOTO --model runs/{report.run}")
+    app.show(
+        report,
+        f"run {report.run}: {found}",
+        f"patches {report.patches}, list {report.snapshot[:12]}",
+        *([marked(report.stamp, "yellow")] if report.stamp else []),
+        f"next: dpedkit enhance PHOTO --model runs/{report.run}",
+    )
 
 
 @cli.command()
@@ -100,18 +104,16 @@ def evaluate(app: App, phones: tuple[str, ...], split: SplitName, protocol: Prot
     dpedkit evaluate
     dpedkit evaluate --phone sony --protocol photos --csv scores.csv
     """
-    from rich.table import Table
-
     from dpedkit.stages.evaluate import evaluate as score
 
     report = score(app.workspace, phones=phones, split=split, protocol=protocol, progress=app.progress())
-    table = Table("phone", "method", "PSNR", "SSIM", "MS-SSIM", "photos", "patches", "", box=None, pad_edge=False)
+    scores = table("phone", "method", "PSNR", "SSIM", "MS-SSIM", "photos", "patches", "")
     for row in report.scores:
         numbers = f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{row.ms_ssim:.4f}"
-        table.add_row(row.phone, row.name, *numbers, str(row.photos), str(row.patches), row.note)
+        scores.add_row(row.phone, row.name, *numbers, str(row.photos), str(row.patches), row.note)
     if csv_file is not None:
         _write_csv(csv_file, report)
-    app.show(report, table, report.how)
+    app.show(report, scores, report.how)
 
 
 @cli.command()
@@ -146,9 +148,9 @@ def enhance(
     )
     verb = "would write" if dry_run else "wrote"
     lines = [f"{verb} {target}" for target in report.written.values()]
-    lines += [f"[yellow]is there already[/] {target} (--overwrite replaces it)" for target in report.skipped]
-    lines += [f"[red]failed[/] {cause}" for cause in report.failures.values()]
-    app.show(report, *lines, f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed")
+    kept = [marked("is there already", "yellow", f"{target} (--overwrite replaces it)") for target in report.skipped]
+    failed = [marked("failed", "red", cause) for cause in report.failures.values()]
+    app.show(report, *lines, *kept, *failed, f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed")
     if report.failures:
         return PARTLY_DONE if report.written else 1
     return 0

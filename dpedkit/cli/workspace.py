@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dpedkit.cli.app import App, cli, listed, pass_app
+from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
 
 
 @cli.command()
@@ -43,16 +43,15 @@ def init(app: App, folder: Path, rig: str) -> None:
 @pass_app
 def doctor(app: App) -> int:
     """Check this machine and the workspace, and say what to do about each problem."""
-    from rich.table import Table
-
     from dpedkit.stages.overview import doctor as look
 
     findings = look(app.folder)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    signs = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "problem": "[red]problem[/]"}
+    lines = table("", "", "", "")
+    colors = {"ok": "green", "note": "yellow", "problem": "red"}
     for finding in findings:
-        table.add_row(signs[finding.level], finding.topic, finding.found, finding.remedy and f"-> {finding.remedy}")
-    app.show(findings, table)
+        remedy = f"-> {finding.remedy}" if finding.remedy else ""
+        lines.add_row(marked(finding.level, colors[finding.level]), finding.topic, finding.found, remedy)
+    app.show(findings, lines)
     return int(any(finding.level == "problem" for finding in findings))
 
 
@@ -60,24 +59,22 @@ def doctor(app: App) -> int:
 @pass_app
 def status(app: App) -> None:
     """Show what the workspace holds, and what comes next."""
-    from rich.table import Table
-
     from dpedkit.stages.overview import status as look
 
     found = look(app.workspace)
     counts = found.counts
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row(
+    lines = table("", "")
+    lines.add_row(
         "shots", f"{counts.shots}, {counts.incomplete_shots} incomplete, in {listed(counts.sessions, 'session')}"
     )
-    table.add_row("photos", _tally(counts.photos))
-    table.add_row("pairs", _tally(counts.pairs))
-    table.add_row("patches", f"{counts.kept_patches} kept of {counts.patches}")
-    table.add_row("splits", f"{_tally(counts.splits)} (shots)" if counts.splits else "none yet")
-    table.add_row("runs", _tally(found.runs))
+    lines.add_row("photos", _tally(counts.photos))
+    lines.add_row("pairs", _tally(counts.pairs))
+    lines.add_row("patches", f"{counts.kept_patches} kept of {counts.patches}")
+    lines.add_row("splits", f"{_tally(counts.splits)} (shots)" if counts.splits else "none yet")
+    lines.add_row("runs", _tally(found.runs))
     attention = [f"incomplete shot {shot}: {reason}" for shot, reason in found.incomplete.items()]
     attention += [f"refused pair {pair}: {reason}" for pair, reason in found.refused.items()]
-    app.show(found, table, *attention, f"next: {found.next_step}")
+    app.show(found, lines, *attention, f"next: {found.next_step}")
 
 
 def _tally(counts: dict[str, int] | dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, AlignOptions, PairRejected, align_pair
 from dpedkit.db import AlignmentRecord, open_corpus
-from dpedkit.errors import CorpusError, DpedError
+from dpedkit.errors import CorpusError, DpedError, ImageError, WorkerDied
 from dpedkit.executor import Outcome, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -122,7 +122,8 @@ def _record(outcome: Outcome[AlignJob, AlignmentRecord]) -> tuple[AlignmentRecor
     if outcome.value is not None:
         return outcome.value, outcome.value.model.get("detail", "")
     error = outcome.error or DpedError("no result")
-    reason = "unreadable" if type(error).__name__.startswith("Image") else "worker_died"
+    reasons = {ImageError: "unreadable", WorkerDied: "worker_died"}
+    reason = next((word for kind, word in reasons.items() if isinstance(error, kind)), "failed")
     record = AlignmentRecord(
         job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "failed", reason, {"detail": error.cause}
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dpedkit.errors import DpedError, UsageError
+from dpedkit.files import storage_error
 from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, write_photo
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
@@ -42,6 +43,7 @@ def enhance_photos(
     Raises:
         UsageError: no photos, or two of the same name.
         WeightsError: the model cannot be read.
+        StorageError: the disk is full, or the folder cannot be written.
     """
     plan = _plan(photos, output)
     report = EnhanceReport()
@@ -51,15 +53,19 @@ def enhance_photos(
         report.written = {str(source): str(target) for source, target in todo.items()}
         return report
     generator, place = load_generator(model), pick_device(device)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, output) from error
     progress.start("enhance", len(todo))
     for source, target in todo.items():
         try:
             photo = read_photo(source, limit_px=LIMIT_PX)
-            write_photo(target, enhance(generator, photo.rgb, device=place), like=photo)
-            report.written[str(source)] = str(target)
         except DpedError as error:
             report.failures[str(source)] = error.cause
+        else:
+            write_photo(target, enhance(generator, photo.rgb, device=place), like=photo)
+            report.written[str(source)] = str(target)
         progress.advance(note=source.name)
     progress.done(f"{len(report.written)} photos")
     return report

@@ -112,7 +112,7 @@ def evaluate(
             raise CorpusError(f"no patches in the {split} split", "cut some first: `dpedkit build-patches`")
         for phone in phones or names:
             photos = list(_test_photos(workspace, corpus, held_out[held_out["phone"] == phone], phone))
-            methods = list(_methods(workspace, corpus, phone))
+            methods = list(_methods(workspace, corpus, phone, progress))
             progress.start(f"evaluate {phone}", len(methods))
             for method in methods:
                 report.scores.append(_score(method, phone, photos, protocol))
@@ -122,7 +122,7 @@ def evaluate(
     return report
 
 
-def _methods(workspace: Workspace, corpus: Corpus, phone: str) -> Iterator[_Method]:
+def _methods(workspace: Workspace, corpus: Corpus, phone: str, progress: Progress) -> Iterator[_Method]:
     yield _Method("phone", "phone", lambda rgb: rgb, "its own photo")
     training = corpus.pair_source(phone, "train")
     for fit in (fit_gain_offset, fit_matrix_curve):
@@ -130,6 +130,9 @@ def _methods(workspace: Workspace, corpus: Corpus, phone: str) -> Iterator[_Meth
         yield _Method(baseline.name, "baseline", baseline, "fitted on the training split")
     runs = corpus.runs()
     for run in rows(runs[(runs["phone"] == phone) & (runs["status"] == "done")]):
+        if not (workspace.runs / run.run).is_dir():  # runs are large, and people make room
+            progress.say(f"run {run.run}: its folder is gone, so it is left out")
+            continue
         generator = load_generator(workspace.runs / run.run)
         yield _Method(run.run, "run", partial(enhance, generator), run.config["stamp"])
 

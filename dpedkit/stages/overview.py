@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
+
 from dpedkit.db import Counts, open_corpus
 from dpedkit.errors import DpedError, NoWorkspace
 from dpedkit.executor import processors
@@ -43,18 +45,23 @@ def status(workspace: Workspace) -> Status:
         incomplete={row.shot: row.reason for row in rows(incomplete)},
         refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
         runs={row.run: row.status for row in rows(runs)},
-        next_step=_next_step(counts),
+        next_step=_next_step(counts, runs),
     )
 
 
-def _next_step(counts: Counts) -> str:
+def _next_step(counts: Counts, runs: pd.DataFrame) -> str:
     if not counts.shots:
         return "dpedkit capture, or dpedkit import folder"
     if counts.pairs.get("new"):
         return "dpedkit align"
     if not counts.patches:
         return "dpedkit build-patches"
-    return "dpedkit evaluate" if counts.runs else "dpedkit train"
+    if (runs["status"] == "done").any():
+        return "dpedkit evaluate"
+    unfinished = runs[runs["status"] == "stopped"]
+    if len(unfinished):
+        return f"dpedkit train --phone {unfinished['phone'].iloc[-1]} --recipe {unfinished['recipe'].iloc[-1]} --resume"
+    return "dpedkit train --phone NAME"
 
 
 @dataclass(frozen=True, slots=True)

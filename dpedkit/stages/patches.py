@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
 from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
-from dpedkit.errors import CorpusError
+from dpedkit.errors import CorpusError, StorageError
 from dpedkit.executor import run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -63,6 +63,7 @@ def build_patches(workspace: Workspace, *, jobs: int, dry_run: bool, progress: P
 
     Raises:
         CorpusError: there are no aligned pairs.
+        StorageError: the disk is full; what was finished stays.
     """
     report = PatchReport()
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
@@ -77,6 +78,8 @@ def build_patches(workspace: Workspace, *, jobs: int, dry_run: bool, progress: P
             return report
         progress.start("build-patches", len(todo))
         for outcome in run_parallel(cut_files, todo, jobs=jobs or workspace.settings.jobs):
+            if isinstance(outcome.error, StorageError):
+                raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
             if outcome.value is None:
                 report.failures[outcome.item.pair] = outcome.error.cause if outcome.error else "no result"
             else:

@@ -67,7 +67,9 @@ def train_phone(
         if dry_run:
             count = len(corpus.pair_source(phone, "train"))
             return TrainPlan(_new_name(workspace, phone, recipe.name), phone, recipe.name, count, recipe.iterations)
-        name = _unfinished(corpus, phone, recipe.name) if resume else _new_name(workspace, phone, recipe.name)
+        name = (
+            _unfinished(workspace, corpus, phone, recipe.name) if resume else _new_name(workspace, phone, recipe.name)
+        )
         snapshot = corpus.store.freeze(phone, "train").hash if not resume else _snapshot_of(corpus, name)
         pairs = corpus.pair_source(snapshot)
         validation = _validation(corpus, phone)
@@ -87,7 +89,7 @@ def train_phone(
                 report=_Reporter(progress),
             )
         except BaseException:
-            corpus.store.update_run(name, "stopped")
+            corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
             raise
         config = json.loads((workspace.runs / name / "config.json").read_text())
         stamp = "" if config["for_results"] else f"not for results: trained with {config['vgg']}"
@@ -135,12 +137,17 @@ def _new_name(workspace: Workspace, phone: str, recipe: str) -> str:
     return name
 
 
-def _unfinished(corpus: Corpus, phone: str, recipe: str) -> str:
+def _unfinished(workspace: Workspace, corpus: Corpus, phone: str, recipe: str) -> str:
     runs = corpus.runs()
     mine = runs[(runs["phone"] == phone) & (runs["recipe"] == recipe) & (runs["status"] != "done")]
-    if mine.empty:
+    resumable = [str(name) for name in mine["run"] if _can_resume(workspace, str(name))]
+    if not resumable:
         raise UsageError(f"no unfinished {recipe} run of {phone} to go on with", "start one without --resume")
-    return str(mine["run"].iloc[-1])
+    return resumable[-1]
+
+
+def _can_resume(workspace: Workspace, run: str) -> bool:
+    return (workspace.runs / run / "last.safetensors").is_file()
 
 
 def _snapshot_of(corpus: Corpus, run: str) -> str:
