@@ -147,7 +147,11 @@ def shrink(rgb: U8, width_px: int) -> U8:
 
 def find_photos(folder: Path) -> list[Path]:
     """Return the photos directly in `folder`, sorted by name; hidden files are left out."""
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith("."))
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
 
 
 @contextmanager

@@ -61,6 +61,8 @@ def folder(app: App, dslr: Path, phones: tuple[tuple[str, Path], ...], pair_by: 
     """
     from dpedkit.stages.importing import import_folders
 
+    if len(dict(phones)) < len(phones):
+        raise click.BadParameter("a phone's name stands twice", param_hint="--phone")
     report = import_folders(
         app.workspace, dslr, dict(phones), pair_by=pair_by, dry_run=dry_run, progress=app.progress()
     )

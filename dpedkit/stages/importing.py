@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord, open_corpus
-from dpedkit.errors import DpedError, ImageError, UsageError
+from dpedkit.errors import CorpusError, DpedError, StorageError, UsageError
 from dpedkit.files import atomic_file, sha256_file
-from dpedkit.images import find_photos, read_meta
+from dpedkit.images import PhotoMeta, find_photos, read_meta
 from dpedkit.progress import Progress
 from dpedkit.workspace import Workspace
 
@@ -51,10 +51,12 @@ def import_folders(
 ) -> ImportReport:
     """Copy paired photos into the workspace and record them; the originals are not touched.
 
-    Shots that are in the corpus already are recognised by their photos' content and left out.
+    Photos that are in the corpus already are recognised by their content. A shot of which all are is left as it is; one
+    of which some are gets the others, so that a phone may be added later.
 
     Raises:
         UsageError: a folder is missing or empty, or nothing can be paired.
+        StorageError: the disk is full; what was finished stays.
     """
     folders = {DSLR: dslr, **phones}
     groups, unpaired = pair(folders, pair_by)
@@ -64,23 +66,22 @@ def import_folders(
             f"no photo of {dslr} goes with one of {', '.join(str(folder) for folder in phones.values())}",
             "give pairs the same file name, or use --pair-by order",
         )
-    if dry_run:
-        return report
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
-        known = set(corpus.photos()["sha256"])
-        report.session = _start_session(workspace, corpus, folders)
+        importer = _Importer(workspace, corpus, folders)
         progress.start("import", len(groups))
         for number, group in enumerate(groups, start=1):
             try:
                 hashes = {name: sha256_file(path) for name, path in group.photos.items()}
-                if known & set(hashes.values()):
+                if importer.knows(hashes.values()):
                     report.known += 1
-                else:
-                    _bring_in(workspace, corpus, report.session, number, group, hashes)
-                    known |= set(hashes.values())
-            except ImageError as error:
+                elif not dry_run:
+                    importer.bring_in(number, group, hashes)
+            except StorageError:
+                raise
+            except DpedError as error:
                 report.failures[group.label] = error.cause
             progress.advance()
+        report.session = importer.session
         progress.done(f"{len(groups) - report.known - len(report.failures)} shots, {report.known} known already")
     return report
 
@@ -139,42 +140,67 @@ def _by_stem(name: str, found: Sequence[Path]) -> dict[str, Path]:
     return stems
 
 
-def _start_session(workspace: Workspace, corpus: Corpus, folders: Mapping[str, Path]) -> str:
-    stamp = datetime.now(UTC).strftime("import-%Y%m%d-%H%M%S")
-    key, again = stamp, 2
-    while (workspace.photos / key).exists():
-        key, again = f"{stamp}-{again}", again + 1
-    (workspace.photos / key).mkdir(parents=True)
-    devices = [DeviceRecord(name, "dslr" if name == DSLR else "phone") for name in folders]
-    settings = {"folders": {name: str(folder.resolve()) for name, folder in folders.items()}}
-    corpus.store.add_session(SessionRecord(key, "import", time.time_ns(), settings), devices)
-    return key
+class _Importer:
+    """Files photos and records them; a session begins with the first photo that is new."""
 
+    def __init__(self, workspace: Workspace, corpus: Corpus, folders: Mapping[str, Path]) -> None:
+        self.session = ""
+        self._workspace, self._corpus, self._folders = workspace, corpus, folders
+        photos = corpus.photos()
+        self._shots: dict[str, str] = dict(zip(photos["sha256"], photos["shot"], strict=True))
 
-def _bring_in(
-    workspace: Workspace, corpus: Corpus, session: str, number: int, group: Group, hashes: Mapping[str, str]
-) -> None:
-    records = []
-    for name, source in group.photos.items():
-        meta = read_meta(source, limit_px=int(workspace.settings.images.limit_mp * 1e6))
-        target = workspace.photos / session / f"{number:04d}_{name}{source.suffix.lower()}"
+    def knows(self, hashes: Iterable[str]) -> bool:
+        """Whether all of these photos are in the corpus."""
+        return self._shots.keys() >= set(hashes)
+
+    def bring_in(self, number: int, group: Group, hashes: Mapping[str, str]) -> None:
+        """Copy a group's new photos, and record them in its shot, which others of it may be in already."""
+        new = {name: path for name, path in group.photos.items() if hashes[name] not in self._shots}
+        shots = {self._shots[sha256] for sha256 in hashes.values() if sha256 in self._shots}
+        if len(shots) > 1:
+            raise CorpusError(f"its photos are in different shots already: {', '.join(sorted(shots))}")
+        limit_px = int(self._workspace.settings.images.limit_mp * 1e6)
+        metas = {name: read_meta(path, limit_px=limit_px) for name, path in new.items()}  # before anything is written
+        if not self.session:
+            self._start_session()
+        shot = next(iter(shots), f"{self.session}/{number:04d}")
+        records = [self._file(name, path, hashes[name], shot, metas[name]) for name, path in new.items()]
+        if shots:
+            for record in records:
+                self._corpus.store.add_photo(shot, record)
+        else:
+            self._corpus.store.add_shot(ShotRecord(shot, self.session, number, group.label), records)
+        self._shots |= {record.sha256: shot for record in records}
+
+    def _start_session(self) -> None:
+        stamp = datetime.now(UTC).strftime("import-%Y%m%d-%H%M%S")
+        key, again = stamp, 2
+        while (self._workspace.photos / key).exists():
+            key, again = f"{stamp}-{again}", again + 1
+        (self._workspace.photos / key).mkdir(parents=True)
+        devices = [DeviceRecord(name, "dslr" if name == DSLR else "phone") for name in self._folders]
+        settings = {"folders": {name: str(folder.resolve()) for name, folder in self._folders.items()}}
+        self._corpus.store.add_session(SessionRecord(key, "import", time.time_ns(), settings), devices)
+        self.session = key
+
+    def _file(self, name: str, source: Path, sha256: str, shot: str, meta: PhotoMeta) -> PhotoRecord:
+        target = self._workspace.photos / f"{shot}_{name}{source.suffix.lower()}"
+        if target.exists() and sha256_file(target) != sha256:
+            raise CorpusError(f"shot {shot} has another photo of {name} already")
         with atomic_file(target) as temporary:
             shutil.copyfile(source, temporary)
-            if sha256_file(temporary) != hashes[name]:
+            if sha256_file(temporary) != sha256:
                 raise DpedError(f"{source} changed while it was copied", "run the same command again")
-        records.append(
-            PhotoRecord(
-                device=name,
-                path=workspace.relative(target),
-                sha256=hashes[name],
-                size_bytes=target.stat().st_size,
-                width=meta.width,
-                height=meta.height,
-                device_path=str(source.resolve()),
-                taken_at=meta.taken_at.isoformat() if meta.taken_at else "",
-                exposure_s=meta.exposure_s,
-                f_number=meta.f_number,
-                iso=meta.iso,
-            )
+        return PhotoRecord(
+            device=name,
+            path=self._workspace.relative(target),
+            sha256=sha256,
+            size_bytes=target.stat().st_size,
+            width=meta.width,
+            height=meta.height,
+            device_path=str(source.resolve()),
+            taken_at=meta.taken_at.isoformat() if meta.taken_at else "",
+            exposure_s=meta.exposure_s,
+            f_number=meta.f_number,
+            iso=meta.iso,
         )
-    corpus.store.add_shot(ShotRecord(f"{session}/{number:04d}", session, number, group.label), records)
