@@ -1,0 +1,62 @@
+"""Workspaces that the real command line made: captured, aligned, cut and trained with the simulated rig."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine
+
+STAGES = {
+    "captured": [["init", ".", "--rig", "simulated"], ["capture", "--shots", "6", "--scene", "yard"]],
+    "aligned": [["align"]],
+    "patched": [["build-patches"]],
+    "trained": [["train", "--phone", "iphone", "--recipe", "small", "--set", "iterations=6", "--set", "eval_every=3"]],
+}
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return CommandLine(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def finished(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a workspace that went through a stage, to be left as it is; all test processes share one of each."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "workspaces"
+    shared.mkdir(exist_ok=True)
+
+    def make(stage: str) -> Path:
+        folder, half = shared / stage, shared / f"{stage}.half"
+        if not folder.exists():
+            before = list(STAGES)[: list(STAGES).index(stage)]
+            if before:
+                copy_workspace(make(before[-1]), half)
+            else:
+                half.mkdir()
+            for words in STAGES[stage]:
+                cli.run(*words, cwd=half)
+            half.rename(folder)
+        return folder
+
+    def find(stage: str) -> Path:
+        with (shared / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return make(stage)
+
+    return find
+
+
+@pytest.fixture
+def workspace(finished: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """Return a copy of such a workspace for this test alone."""
+    return lambda stage: copy_workspace(finished(stage), tmp_path / "ws")
+
+
+def copy_workspace(source: Path, target: Path) -> Path:
+    return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns(".simulated")))

@@ -1,0 +1,105 @@
+"""The real command line in a process of its own, and what tests look at after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+DPEDKIT = Path(sys.executable).with_name("dpedkit")
+
+Done = subprocess.CompletedProcess[str]
+
+
+class CommandLine:
+    """Runs dpedkit with a home of its own and one thread per process: tests share the machine with each other."""
+
+    def __init__(self, home: Path) -> None:
+        keep = {key: value for key, value in os.environ.items() if not key.startswith(("DPEDKIT", "ADB", "ANDROID"))}
+        self.environment = {**keep, "HOME": str(home), "OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+
+    def run(
+        self, *words: object, cwd: Path, code: int = 0, env: Mapping[str, str] | None = None, **options: Any
+    ) -> Done:
+        """Run a command to its end; check its exit code, and that it shows no traceback."""
+        done = subprocess.run(
+            [DPEDKIT, *map(str, words)],
+            cwd=cwd,
+            env={**self.environment, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            **options,
+        )
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "this is a bug" not in done.stderr
+        return done
+
+    def json(self, *words: object, cwd: Path, code: int = 0) -> Any:
+        """Run a command with --json and return the one document that is its whole stdout."""
+        return json.loads(self.run(*words, "--json", cwd=cwd, code=code).stdout)
+
+    def error(self, *words: object, cwd: Path, code: int, env: Mapping[str, str] | None = None, **options: Any) -> str:
+        """Run a command that must fail; return its line of cause and its line of remedy, which end stderr."""
+        done = self.run(*words, cwd=cwd, code=code, env=env, **options)
+        cause, remedy = done.stderr.splitlines()[-2:]
+        assert cause.startswith("error: "), done.stderr
+        assert remedy.startswith("  "), done.stderr
+        assert remedy.strip(), done.stderr
+        return f"{cause}\n{remedy}"
+
+    def start(self, *words: object, cwd: Path) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, as a shell does."""
+        return subprocess.Popen(
+            [DPEDKIT, *map(str, words)],
+            cwd=cwd,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def stop_when(
+        self, ready: Callable[[], bool], number: signal.Signals, *words: object, cwd: Path, group: bool = False
+    ) -> Done:
+        """Start a command, send it a signal once `ready` says so, and return how it ended.
+
+        group  to its children as well, as Ctrl-C on a terminal does
+        """
+        process = self.start(*words, cwd=cwd)
+        try:
+            wait_until(lambda: ready() or process.poll() is not None)
+            (os.killpg if group else os.kill)(process.pid, number)
+            stdout, stderr = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.wait()
+        return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def wait_until(ready: Callable[[], bool], timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.01)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Return every file below a folder with its SHA-256."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def shards(workspace: Path) -> dict[str, str]:
+    """Return the workspace's whole shards with their SHA-256."""
+    return {name: digest for name, digest in tree(workspace / "patches").items() if name.endswith(".npy")}
