@@ -79,7 +79,8 @@ class Session:
         """Fire every camera at one moment and store what they took.
 
         number    of the shot within the session; no file of this number may exist yet
-        on_photo  called on this thread with each photo once it is on the disk
+        on_photo  called on this thread with each photo once it is on the disk; once more with the photo that it was
+                  busy with when Ctrl-C came
 
         A device that fails does not take the others with it: it is in the result's failures.
 
@@ -105,20 +106,24 @@ class Session:
     ) -> dict[str, Taken]:
         """Take the shot on every camera's own thread; device name -> what it gave."""
         jobs: dict[Future[Taken], str] = {}
-        done: set[Future[Taken]] = set()
+        told: set[Path] = set()
+
+        def tell(job: Future[Taken]) -> None:
+            for photo in job.result().photos:
+                if photo.path not in told:
+                    on_photo(photo)
+                    told.add(photo.path)
+
         try:
             for worker, armed in ready:
                 jobs[worker.call(partial(worker.take, plan, armed, self._folder))] = worker.device.name
             for job in as_completed(jobs):
-                done.add(job)
-                for photo in job.result().photos:
-                    on_photo(photo)
+                tell(job)
         except BaseException:
             for worker in self._workers:
                 worker.interrupt()
-            for job in jobs.keys() - done:  # what was on the disk before Ctrl-C came is not forgotten
-                for photo in job.result().photos:
-                    on_photo(photo)
+            for job in jobs:  # what was on the disk before Ctrl-C came is not forgotten
+                tell(job)
             raise
         return {name: job.result() for job, name in jobs.items()}
 

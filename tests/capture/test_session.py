@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,6 +186,23 @@ def test_ctrl_c_leaves_whole_photos_only_and_closes_the_cameras(
     assert {photo.device for photo in seen} == {"sony", "htc"}
     assert files_of(tmp_path) == ["0001_htc.dng", "0001_htc.jpg", "0001_sony.dng", "0001_sony.jpg"]
     assert [log(scripted, name)[-1] for name in NAMES] == ["close"] * 3
+
+
+def test_ctrl_c_forgets_no_photo_that_was_stored_before_it(scripted: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def wait_for_the_others_then_press_ctrl_c(photo: StoredPhoto) -> None:
+        if not seen:
+            while sum(path.suffix != ".part" for path in photo.path.parent.iterdir()) < 6:
+                time.sleep(0.01)
+        seen.append(photo.path.name)
+        if len(seen) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), session_of(rig_of(scripted), tmp_path) as session:
+        session.shoot(1, on_photo=wait_for_the_others_then_press_ctrl_c)
+    assert sorted(set(seen)) == files_of(tmp_path)
+    assert len(set(seen)) == 6
 
 
 def test_probe_tells_who_is_there_and_who_is_not(scripted: Path, tmp_path: Path) -> None:

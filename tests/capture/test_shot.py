@@ -38,6 +38,14 @@ def test_a_photos_time_stamp_leads_back_to_the_shutter(zone_h: float, quantum_ns
         assert abs(found.t_ns - opened_ns) <= found.bound_ns == quantum_ns + 100_000
 
 
+def test_cut_time_stamps_are_right_on_average() -> None:
+    opened_ns = range(NOON_NS, NOON_NS + 1000 * MS, 1_234_567)
+    clock = ClockOffset(0, 0)
+    ten_ms = timedelta(milliseconds=10)
+    found_ns = [shutter_time(stamped(t, 0, 10 * MS), ten_ms, clock, NOON_NS).t_ns for t in opened_ns]
+    assert abs(sum(found - t for found, t in zip(found_ns, opened_ns, strict=True))) / len(opened_ns) < 0.2 * MS
+
+
 def test_skew_is_the_spread_of_the_shutters_within_its_bound() -> None:
     skew = spread({"dslr": ShutterTime(100, 10), "sony": ShutterTime(130, 1), "htc": ShutterTime(90, 2)})
     assert skew is not None
