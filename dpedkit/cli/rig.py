@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
@@ -79,7 +81,8 @@ def simulate(app: App, rig: str) -> None:
     """
     from dpedkit.stages.capture import run_simulated
 
-    run_simulated(app.workspace, rig, lambda addresses: app.show(addresses, *_lines(addresses)))
+    with suppress(KeyboardInterrupt):  # this is how it is meant to end
+        run_simulated(app.workspace, rig, lambda addresses: app.show(addresses, *_lines(addresses)))
 
 
 def _lines(addresses: dict[str, str]) -> list[str]:
