@@ -1,0 +1,129 @@
+"""The ADB driver: pulls against the stock `adb pull`, the phone's clock, and how punctually it fires.
+
+The phone is a simulated one in a process of its own. Both clients fetch the same file of 6 MB from it by turns, to the
+same disk; ours also has the phone compute a checksum and compares it. The stock client is given twice: the whole
+command, and the rate it prints of itself, without its start. Clock and release are compared with what the simulator
+knows: the bounds are those that the driver states.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from measure import Figure, Findings, timed
+
+from dpedkit.capture.camera import CameraFile
+from dpedkit.capture.drivers.adb import AdbCamera
+from dpedkit.capture.simulate.specs import SimulatedConfig
+from dpedkit.capture.simulate.state import StateFolder
+from dpedkit.capture.simulate.supervisor import SimulatedRig
+from dpedkit.capture.simulate.truth import load_truth
+from dpedkit.files import sha256_file
+
+PHONE = "sony"
+FILE_BYTES = 6_000_000
+PULLS = 15
+FIRES = 10
+LEAD_NS = 700_000_000
+
+Adb = Callable[..., str]
+
+
+def run() -> Findings:
+    """Pull by turns, then fire."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        keys, state = folder / "home" / ".android", StateFolder(folder / "state")
+        with SimulatedRig(SimulatedConfig(scale=0.05), state.root, (PHONE,), keys / "adbkey.pub") as rig:
+            address = rig.addresses[PHONE]
+            camera = AdbCamera(PHONE, address, {}, keys=keys)
+            camera.open()
+            try:
+                with stock_adb(folder / "home") as adb:
+                    pulls = pull_by_turns(camera, adb, address.removeprefix("tcp:"), state)
+                return Findings([*pulls, *fire(camera, state)], [] if adb else ["No stock adb here: apt install adb."])
+            finally:
+                camera.close()
+
+
+def pull_by_turns(camera: AdbCamera, adb: Adb | None, serial: str, state: StateFolder) -> list[Figure]:
+    """Return the rates of both clients."""
+    on_card, copy = "DCIM/bench.jpg", state.root / "copy.jpg"
+    (state.card(PHONE) / on_card).write_bytes(np.random.default_rng(0).bytes(FILE_BYTES))
+    photo = CameraFile(f"/sdcard/{on_card}", FILE_BYTES)
+    megabytes = FILE_BYTES / 1e6
+    ours, command, printed = [], [], []
+    if adb:
+        adb("connect", serial)
+    for _ in range(PULLS):
+        copy.unlink(missing_ok=True)
+        ours.append(megabytes / timed(camera.pull, photo, copy).wall_s)
+        if adb:
+            copy.unlink()
+            call = timed(adb, "-s", serial, "pull", photo.path, copy)
+            command.append(megabytes / call.wall_s)
+            printed.append(megabytes / float(re.search(r"in ([\d.]+)s", call.value)[1]))
+    return [
+        Figure("pull, against the command", ours, "MB/s", command, "more", ">= 1x" if adb else ""),
+        Figure("pull, against the rate that adb prints", ours, "MB/s", printed, "more"),
+    ]
+
+
+def fire(camera: AdbCamera, state: StateFolder) -> list[Figure]:
+    """Return how far clock and release were from the truth."""
+    camera.prepare()
+    late, width, release_held, error, bound, offset_held = ([] for _ in range(6))
+    for _ in range(FIRES):
+        before, offset = camera.list_photos(), camera.clock_offset()
+        at_ns = time.time_ns() + LEAD_NS
+        release = camera.fire(at_ns)
+        (photo,) = camera.wait_for_photos(before, (".jpg",), 30)
+        camera.pull(photo, state.root / "copy.jpg")
+        truth = load_truth(state.truth, sha256_file(state.root / "copy.jpg"))
+        late.append((truth.released_ns - at_ns) / 1e6)
+        width.append((release.latest_ns - release.earliest_ns) / 1e6)
+        release_held.append(release.earliest_ns <= truth.released_ns <= release.latest_ns)
+        error.append(abs(offset.offset_ns - truth.clock_offset_ns) / 1e3)
+        bound.append(offset.bound_ns / 1e3)
+        offset_held.append(error[-1] <= bound[-1])
+    return [
+        Figure("release, late by", late, "ms"),
+        Figure("release, width of the stated interval", width, "ms"),
+        Figure("release within the stated interval, share", [float(np.mean(release_held))], target=">= 0.99"),
+        Figure("clock offset, error", error, "us"),
+        Figure("clock offset, stated bound", bound, "us"),
+        Figure("clock offset within the stated bound, share", [float(np.mean(offset_held))], target=">= 0.99"),
+    ]
+
+
+@contextmanager
+def stock_adb(home: Path) -> Iterator[Adb | None]:
+    """Yield what runs the stock client, with a server and keys of its own, and returns what it prints; None without."""
+    command = shutil.which("adb")
+    if command is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("ADB", "ANDROID"))}
+    environment = {**kept, "HOME": str(home), "ANDROID_ADB_SERVER_PORT": str(port), "ADB_MDNS": "0"}
+
+    def adb(*words: object) -> str:
+        done = subprocess.run([command, *map(str, words)], env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    adb("start-server")
+    try:
+        yield adb
+    finally:
+        adb("kill-server")

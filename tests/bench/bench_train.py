@@ -1,0 +1,104 @@
+"""One iteration of `dped` (generator and discriminator step, batch 10, random VGG), and a photo of 1 MP enhanced.
+
+Against a plain port to eager PyTorch that does the same arithmetic from the same weights; float32, one CPU thread, each
+in a process of its own. The first iteration warms up and is left out. Such a port stood at 0.57x of the TensorFlow
+reference; the networks' weights are random, which changes no cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from baselines import train_eager
+from measure import Figure, Findings, Timed, alone, costs, timed
+from torch import Tensor, nn
+
+from dpedkit.train import enhance, load_recipe
+from dpedkit.train.checkpoint import State
+from dpedkit.train.loop import discriminator_step, fresh_state, generator_step
+from dpedkit.train.losses import LossWeights
+from dpedkit.train.networks import Generator
+from dpedkit.train.vgg import Vgg19, load_vgg
+from dpedkit.types import U8
+
+BATCH = 10
+ITERATIONS = 3
+PHOTO_PX = (864, 1152)  # 1 MP
+PHOTOS = 2
+
+Iterate = Callable[[Tensor, Tensor, Tensor], tuple[float, float]]
+
+
+def run() -> Findings:
+    """Train, then enhance, with ours and with the port."""
+    ours, port = (alone(iterations, which, BATCH, ITERATIONS, "cpu") for which in ("ours", "port"))
+    photos = [[alone(enhanced, which, PHOTO_PX, "cpu") for which in ("ours", "port")] for _ in range(PHOTOS)]
+    enhancing = [list(calls) for calls in zip(*photos, strict=True)]
+    levels = np.abs(photos[0][0].value.astype(int) - photos[0][1].value).max()
+    loss, port_loss = ours[0].value[0], port[0].value[0]
+    figures = [
+        *costs(f"an iteration, batch {BATCH}", ours[1:], port[1:], ">= 1.75x"),
+        *costs("enhancing 1 MP", *enhancing, ">= 1.3x"),
+        Figure("first generator loss against the port's, relative", [abs(loss / port_loss - 1)], target="<= 1e-5"),
+        Figure("enhanced photo against the port's, at most", [float(levels)], "grey levels", target="<= 1"),
+    ]
+    return Findings(figures)
+
+
+def iterations(which: str, batch: int, count: int, place: str) -> list[Timed]:
+    """Return `count` iterations after a first one; each call's value is the generator's and discriminator's loss."""
+    iterate = our_iterations(place) if which == "ours" else port_iterations(place)
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.random((2, batch, 100, 100, 3), dtype=np.float32)).to(place)
+    phone, dslr = pixels.permute(0, 1, 4, 2, 3)  # as the loop draws them
+    is_dslr = torch.from_numpy(rng.random(batch) < 0.5).to(place)
+    return [timed(iterate, phone, dslr, is_dslr) for _ in range(count + 1)]
+
+
+def our_iterations(place: str) -> Iterate:
+    """Return what the loop does in each iteration."""
+    state, vgg = fresh(place)
+
+    def iterate(phone: Tensor, dslr: Tensor, is_dslr: Tensor) -> tuple[float, float]:
+        loss = generator_step(state, LossWeights(), vgg, phone, dslr)["total"]
+        verdict = discriminator_step(state, phone, dslr, is_dslr)
+        state.step += 1
+        return loss, verdict
+
+    return iterate
+
+
+def port_iterations(place: str) -> Iterate:
+    """Return the port's iteration, from the same weights."""
+    state, vgg = fresh(place)
+    trainer = train_eager.Trainer(
+        copied(state.generator.network, train_eager.Generator()),
+        copied(state.discriminator.network, train_eager.Discriminator()),
+        copied(vgg, train_eager.Vgg()),
+        place,
+    )
+    return lambda phone, dslr, is_dslr: trainer.iterate(phone.contiguous(), dslr.contiguous(), is_dslr)
+
+
+def fresh(place: str) -> tuple[State, Vgg19]:
+    """Return the state before the first step of `dped`, and a random VGG."""
+    return fresh_state(load_recipe("dped"), 100, torch.device(place), 0), load_vgg("random:0").to(place)
+
+
+def enhanced(which: str, shape: tuple[int, int], place: str) -> Timed:
+    """Enhance a photo of noise."""
+    generator = Generator().to(place)
+    photo: U8 = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    if which == "ours":
+        return timed(lambda: enhance(generator, photo, device=place))
+    return timed(train_eager.enhance, copied(generator, train_eager.Generator()).to(place), photo, place)
+
+
+@torch.no_grad()
+def copied(source: nn.Module, target: nn.Module) -> nn.Module:
+    """Return `target` with the parameters of `source`, which it registers in the same order."""
+    for weight, copy in zip(source.parameters(), target.parameters(), strict=True):
+        copy.copy_(weight)
+    return target

@@ -1,0 +1,100 @@
+"""docs/benchmarks.md, and docs/benchmarks.json from which it is written: a section per bench, as last run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from measure import Figure, Findings
+
+_HEAD = """# Benchmarks
+
+Written by `make bench`; one bench alone, such as `python tests/bench/run.py align`, renews its section and leaves the
+others. Every baseline is a fixed file in tests/bench/baselines, written as a competent user would, and ran in the same
+run on the same input with as many threads. A cell shows the median, then the range and the number of repeats. "Times
+better" is the baseline's median over ours, or ours over the baseline's where more is better: above 1 we are ahead.
+Times are for comparing within a row; machines differ.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One bench's last run.
+
+    what      the bench's docstring: what is compared, and what that does not show
+    made      command, date, machine, versions
+    findings  what it saw
+    """
+
+    what: str
+    made: Mapping[str, str]
+    findings: Findings
+
+
+def load(path: Path) -> dict[str, Section]:
+    """Return bench -> section; nothing where there is no file yet."""
+    if not path.exists():
+        return {}
+    return {name: _section(record) for name, record in json.loads(path.read_text()).items()}
+
+
+def save(path: Path, sections: Mapping[str, Section]) -> None:
+    """Write what `load` reads."""
+    records = {name: asdict(section) for name, section in sections.items()}
+    path.write_text(json.dumps(records, indent=1) + "\n")
+
+
+def markdown(sections: Mapping[str, Section], order: Iterable[str]) -> str:
+    """Return the page, its sections in that order."""
+    return "\n".join([_HEAD, *(_chapter(name, sections[name]) for name in order if name in sections)])
+
+
+def _section(record: dict[str, dict[str, list[dict[str, str]]]]) -> Section:
+    findings = record["findings"]
+    figures = [Figure(**figure) for figure in findings["figures"]]
+    return Section(str(record["what"]), record["made"], Findings(figures, findings["notes"]))
+
+
+def _chapter(name: str, section: Section) -> str:
+    figures = section.findings.figures
+    made = "  \n".join(f"{key}: {value}" for key, value in section.made.items())
+    table = ["| | ours | baseline | times better | target |", "|---|---|---|---|---|", *map(_row, figures)]
+    notes = [f"- {note}" for note in [*section.findings.notes, *_verdict(figures)]]
+    parts = [f"## {name}", section.what, made, *(["\n".join(table)] if figures else []), "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _row(figure: Figure) -> str:
+    gain = figure.times_better
+    target = "" if figure.met is None else f"{figure.target}: {'met' if figure.met else '**missed**'}"
+    cells = [
+        figure.name,
+        _cell(figure.ours, figure.unit),
+        _cell(figure.baseline, figure.unit),
+        "" if gain is None else f"{_number(gain)}x",
+        target,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(values: Sequence[float], unit: str) -> str:
+    if not values:
+        return ""
+    shown = f"{_number(statistics.median(values))} {unit}".strip()
+    return shown if len(values) == 1 else f"{shown} ({_number(min(values))}-{_number(max(values))}, {len(values)})"
+
+
+def _number(value: float) -> str:
+    """Return three significant digits, without an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _verdict(figures: Sequence[Figure]) -> list[str]:
+    judged = [figure for figure in figures if figure.met is not None]
+    missed = [f"{figure.name} ({figure.target})" for figure in judged if not figure.met]
+    if missed:
+        return [f"**Falls short**: {'; '.join(missed)}."]
+    return ["Every target is met."] if judged else []
