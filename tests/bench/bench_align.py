@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from baselines import align_script
 from measure import Figure, Findings, Timed, alone, costs, timed
@@ -45,16 +46,16 @@ SIZES = (Size("full size", 1.0, 3, 1, ("<= 0.03", "<= 0.1")), Size("demo's size"
 
 def run() -> Findings:
     """Align every phone's photo of every scene, at every size."""
-    figures = [figure for size in SIZES for figure in at_size(size)]
-    notes = [
+    found = [at_size(size) for size in SIZES]
+    slow = [
         f"At {size.name} the script, being slow, saw {size.script_scenes} of the {size.scenes} scenes."
         for size in SIZES
         if size.script_scenes < size.scenes
     ]
-    return Findings(figures, notes)
+    return Findings([figure for size in found for figure in size.figures], [*slow, *found[0].notes])
 
 
-def at_size(size: Size) -> list[Figure]:
+def at_size(size: Size) -> Findings:
     """Return the figures of each phone at one size."""
     ours: dict[str, list[tuple[Timed, F64]]] = {phone: [] for phone in PHONES}
     script: dict[str, list[tuple[Timed, F64]]] = {phone: [] for phone in PHONES}
@@ -69,7 +70,18 @@ def at_size(size: Size) -> list[Figure]:
                     call = alone(align_by_script, folder, phone)
                     back = through(np.linalg.inv(call.value))
                     script[phone].append((call, errors(views[phone], views["dslr"], back)))
-    return [figure for phone in PHONES for figure in compare(size, phone, ours[phone], script[phone])]
+    figures = [figure for phone in PHONES for figure in compare(size, phone, ours[phone], script[phone])]
+    return Findings(figures, [limit(size, phone, views[phone], views["dslr"]) for phone in PHONES])
+
+
+def limit(size: Size, phone: str, seen: View, shown: View) -> str:
+    """Say how well the best of all homographies would do, which the script could at most find."""
+    grid, true = overlap(seen, shown)
+    median, p95 = np.quantile(errors(seen, shown, through(cv2.findHomography(true, grid)[0])), [0.5, 0.95])
+    return (
+        f"No homography follows both lenses: the one nearest to the truth leaves {median:.1f} px median, {p95:.1f} px "
+        f"p95 ({phone}, {size.name})."
+    )
 
 
 def compare(size: Size, phone: str, ours: list[tuple[Timed, F64]], script: list[tuple[Timed, F64]]) -> list[Figure]:
@@ -126,8 +138,14 @@ def through(homography: F64) -> Callable[[F64], F64]:
 
 def errors(phone: View, dslr: View, dslr_to_phone: Callable[[F64], F64]) -> F64:
     """Return how far, px of the phone, a found map is from the true one over a grid on the photos' overlap."""
+    grid, true = overlap(phone, dslr)
+    return np.linalg.norm(dslr_to_phone(true) - grid, axis=1)
+
+
+def overlap(phone: View, dslr: View) -> tuple[F64, F64]:
+    """Return a grid [N, 2] over what both photos show, px of the phone's, and its true place in the DSLR's."""
     width, height = phone.size_px
     grid = np.stack(np.meshgrid(np.linspace(0, width - 1, 48), np.linspace(0, height - 1, 36)), axis=-1).reshape(-1, 2)
     true = dslr.from_plane(phone.to_plane(grid))
     inside = ((true >= 0) & (true <= np.array(dslr.size_px) - 1)).all(axis=1)
-    return np.linalg.norm(dslr_to_phone(true[inside]) - grid[inside], axis=1)
+    return grid[inside], true[inside]
