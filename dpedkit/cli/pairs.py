@@ -75,7 +75,7 @@ def folder(app: App, dslr: Path, phones: tuple[tuple[str, Path], ...], pair_by: 
         report,
         *pairs,
         *lines,
-        f"{listed(new, 'shot')} {verb}, {report.known} known already, {len(report.unpaired)} photos left out",
+        f"{listed(new, 'shot')} {verb}, {report.known} known already, {listed(len(report.unpaired), 'photo')} left out",
     )
     return PARTLY_DONE if report.failures else 0
 

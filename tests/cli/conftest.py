@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine
+from command_line import CommandLine, set_scale
 
 STAGES = {
-    "captured": [["init", ".", "--rig", "simulated"], ["capture", "--shots", "6", "--scene", "yard"]],
+    "captured": [["init", ".", "--rig", "simulated"], ["capture", "--shots", "4", "--scene", "yard"]],
     "aligned": [["align"]],
     "patched": [["build-patches"]],
     "trained": [["train", "--phone", "iphone", "--recipe", "small", "--set", "iterations=6", "--set", "eval_every=3"]],
@@ -41,6 +41,8 @@ def finished(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Call
                 half.mkdir()
             for words in STAGES[stage]:
                 cli.run(*words, cwd=half)
+                if words[0] == "init":
+                    set_scale(half, 0.2)
             half.rename(folder)
         return folder
 

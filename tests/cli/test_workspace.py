@@ -53,13 +53,13 @@ def test_a_wrong_option_is_not_made_good_by_the_folder_above(cli: CommandLine, f
 
 def test_status_counts_what_is_there_and_says_what_comes_next(cli: CommandLine, finished: Stages) -> None:
     found = cli.json("status", cwd=finished("captured"))
-    assert found["counts"]["photos"] == {"blackberry": 6, "dslr": 6, "iphone": 6, "sony": 6}
-    assert found["counts"]["pairs"] == {"new": 18}
+    assert found["counts"]["photos"] == {"blackberry": 4, "dslr": 4, "iphone": 4, "sony": 4}
+    assert found["counts"]["pairs"] == {"new": 12}
     assert found["next_step"] == "dpedkit align"
     assert cli.json("status", cwd=finished("aligned"))["next_step"] == "dpedkit build-patches"
     assert cli.json("status", cwd=finished("patched"))["next_step"] == "dpedkit train --phone NAME"
     text = cli.run("status", cwd=finished("trained")).stdout
-    assert "photos   blackberry 6, dslr 6, iphone 6, sony 6\n" in text
+    assert "photos   blackberry 4, dslr 4, iphone 4, sony 4\n" in text
     assert "runs     iphone-small done\n" in text
     assert text.endswith("next: dpedkit evaluate\n")
 
@@ -67,8 +67,8 @@ def test_status_counts_what_is_there_and_says_what_comes_next(cli: CommandLine, 
 def test_a_moved_workspace_goes_on(cli: CommandLine, workspace: Stages, tmp_path: Path) -> None:
     old = workspace("trained")
     new = old.rename(tmp_path / "moved [here]")
-    assert cli.json("align", cwd=new)["done_before"] == 18
-    assert cli.json("build-patches", cwd=new)["done_before"] == 18
+    assert cli.json("align", cwd=new)["done_before"] == 12
+    assert cli.json("build-patches", cwd=new)["done_before"] == 12
     report = cli.json("evaluate", "--phone", "iphone", cwd=new)
     assert {score["name"] for score in report["scores"]} >= {"phone", "iphone-small"}
     assert not old.exists()
@@ -81,7 +81,7 @@ def test_doctor_looks_at_the_machine_and_at_the_workspace(cli: CommandLine, work
     root = workspace("patched")
     inside = {finding["topic"]: finding for finding in cli.json("doctor", cwd=root)}
     assert inside["rig tripod"]["found"] == "dslr, sony, blackberry, iphone"
-    assert inside["corpus"]["found"].startswith("6 shots, ")
+    assert inside["corpus"]["found"].startswith("4 shots, ")
     next((root / "patches").iterdir()).unlink()
     shard = {finding["topic"]: finding for finding in cli.json("doctor", cwd=root, code=1)}["shard"]
     assert (shard["level"], shard["remedy"]) == ("problem", "dpedkit build-patches")

@@ -1,0 +1,155 @@
+"""dpedkit train, evaluate, enhance."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import CommandLine, tree
+from PIL import Image
+
+from dpedkit.db import open_corpus
+from dpedkit.images import read_photo, read_rgb
+
+Stages = Callable[[str], Path]
+
+TRAIN = ["train", "--phone", "iphone", "--recipe", "small", "--set", "iterations=30", "--set", "eval_every=5"]
+
+
+def test_train_leaves_a_run_and_its_list_of_patches(cli: CommandLine, finished: Stages) -> None:
+    root = finished("trained")
+    run = root / "runs" / "iphone-small"
+    config = json.loads((run / "config.json").read_text())
+    assert config["recipe"]["iterations"] == 6
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4, 5, 6]
+    with open_corpus(root) as corpus:
+        (row,) = corpus.runs().to_dict("records")
+        pairs = corpus.pair_source("iphone", "train")
+        assert corpus.pair_source(row["snapshot_hash"]).content_hash == pairs.content_hash
+    assert (row["run"], row["phone"], row["recipe"], row["status"]) == ("iphone-small", "iphone", "small", "done")
+    assert config["pairs"]["content_hash"] == pairs.content_hash
+
+
+def test_a_dry_run_of_train_writes_nothing(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    before = tree(root)
+    plan = cli.json("train", "--phone", "sony", "--recipe", "small", "--dry-run", cwd=root)
+    assert (plan["run"], plan["iterations"]) == ("sony-small", 600)
+    assert tree(root) == before
+
+
+def test_a_stopped_run_goes_on_to_the_same_end(cli: CommandLine, workspace: Stages, tmp_path: Path) -> None:
+    root = workspace("patched")
+    undisturbed = Path(shutil.copytree(root, tmp_path / "undisturbed"))
+    cli.run(*TRAIN, cwd=undisturbed)
+    log = root / "runs" / "iphone-small" / "log.jsonl"
+
+    def steps() -> int:
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
+    killed = cli.stop_when(lambda: steps() >= 7, signal.SIGKILL, *TRAIN, cwd=root)
+    assert killed.returncode == -9
+    stopped = cli.stop_when(lambda: steps() >= 13, signal.SIGINT, *TRAIN, "--resume", cwd=root)
+    assert stopped.returncode == 130
+    assert stopped.stderr.splitlines()[-1] == "  its last checkpoint is kept: add --resume to the same command to go on"
+    status = cli.json("status", cwd=root)
+    assert status["runs"] == {"iphone-small": "stopped"}
+    assert status["next_step"] == "dpedkit train --phone iphone --recipe small --resume"
+
+    assert cli.json(*TRAIN, "--resume", cwd=root)["run"] == "iphone-small"
+    for name in ("last.safetensors", "best.safetensors"):
+        assert tree(root / "runs")[f"iphone-small/{name}"] == tree(undisturbed / "runs")[f"iphone-small/{name}"]
+    assert "no unfinished small run" in cli.error(*TRAIN, "--resume", cwd=root, code=2)
+
+
+def test_table_json_and_csv_of_evaluate_agree(cli: CommandLine, workspace: Stages, tmp_path: Path) -> None:
+    root = workspace("trained")
+    report = cli.json("evaluate", "--phone", "iphone", "--csv", tmp_path / "scores.csv", cwd=root)
+    with (tmp_path / "scores.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    table = cli.run("evaluate", "--phone", "iphone", cwd=root).stdout.splitlines()
+    assert len(rows) == len(report["scores"]) == len(table) - 2
+    for score, row, line in zip(report["scores"], rows, table[1:], strict=False):
+        assert (row["phone"], row["method"]) == (score["phone"], score["name"])
+        assert line.split()[0] == score["phone"]
+        for key in ("psnr", "ssim", "ms_ssim", "photos", "patches"):
+            assert float(row[key]) == score[key]
+        shown = f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{score['ms_ssim']:.4f}"
+        assert "  ".join(shown) in line
+    with open_corpus(root) as corpus:
+        stored = corpus.scores()
+    assert set(zip(stored["phone"], stored["name"], stored["psnr"], strict=True)) == {
+        (score["phone"], score["name"], score["psnr"]) for score in report["scores"]
+    }
+
+
+def test_the_phones_own_score_is_what_the_pixels_say(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    report = cli.json("evaluate", "--phone", "iphone", "--split", "val", cwd=root)
+    own = next(score for score in report["scores"] if score["name"] == "phone")
+    with open_corpus(root) as corpus:
+        pairs = corpus.pair_source("iphone", "val")
+        phone, dslr = pairs.read_batch(np.arange(len(pairs)))
+    error = ((phone.astype(np.float64) - dslr) ** 2).mean(axis=(1, 2, 3))
+    assert own["patches"] == len(pairs)
+    assert own["psnr"] == pytest.approx(float((10 * np.log10(255**2 / error)).mean()), abs=1e-6)
+
+
+def test_a_run_that_was_deleted_is_left_out(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("trained")
+    shutil.rmtree(root / "runs" / "iphone-small")
+    done = cli.run("evaluate", "--phone", "iphone", "--split", "val", cwd=root)
+    assert "run iphone-small: its folder is gone, so it is left out" in done.stderr
+    assert "iphone-small" not in done.stdout
+
+
+def phone_photo(root: Path, name: str = "iphone") -> Path:
+    return sorted((root / "photos").glob(f"*/*_{name}.jpg"))[0]
+
+
+def test_enhance_keeps_exif_and_never_overwrites_unasked(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("trained")
+    photo = phone_photo(root)
+    original = photo.read_bytes()
+    words = ["enhance", photo, "--model", "runs/iphone-small"]
+    assert list(cli.json(*words, "--dry-run", cwd=root)["written"].values()) == [f"enhanced/{photo.name}"]
+    assert not (root / "enhanced").exists()
+    cli.run(*words, cwd=root)
+    result = root / "enhanced" / photo.name
+    before, after = read_photo(photo), read_photo(result)
+    assert after.rgb.shape == before.rgb.shape
+    assert (after.meta.model, after.meta.taken_at, after.meta.iso) == (
+        before.meta.model,
+        before.meta.taken_at,
+        before.meta.iso,
+    )
+    assert not np.array_equal(after.rgb, before.rgb)
+
+    result.write_bytes(b"mine")
+    assert cli.json(*words, cwd=root)["skipped"] == [f"enhanced/{photo.name}"]
+    assert result.read_bytes() == b"mine"
+    assert cli.json(*words, "-o", photo.parent, cwd=root)["skipped"] == [str(photo)]
+    assert photo.read_bytes() == original
+    cli.run(*words, "--overwrite", cwd=root)
+    assert np.array_equal(read_rgb(result), after.rgb)
+
+
+def test_enhance_with_the_authors_checkpoint(
+    cli: CommandLine, shared_data: Path, finished: Stages, tmp_path: Path
+) -> None:
+    image = Image.open(phone_photo(finished("captured")))
+    image.resize((160, 120)).save(tmp_path / "small.jpg", exif=image.getexif(), quality=95)
+    (tmp_path / "broken.jpg").write_bytes((tmp_path / "small.jpg").read_bytes()[:2000])
+    model = shared_data / "dped_models" / "iphone_orig"
+    done = cli.run("enhance", ".", "--model", model, "-o", "out", cwd=tmp_path, code=3)
+    assert "failed broken.jpg: " in done.stdout
+    before, after = read_photo(tmp_path / "small.jpg"), read_photo(tmp_path / "out" / "small.jpg")
+    assert after.meta.model == before.meta.model
+    assert 3 < np.abs(after.rgb.astype(int) - before.rgb).mean() < 60
+    assert not (tmp_path / "out" / "broken.jpg").exists()
