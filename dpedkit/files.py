@@ -71,4 +71,4 @@ def storage_error(error: OSError, path: Path) -> StorageError:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageError(f"{path} cannot be written: {error.strerror}", "check the folder's owner and rights")
-    return StorageError(f"{path}: {error.strerror or error}")
+    return StorageError(f"{path}: {error.strerror or error}", "check the path and the disk, then run the command again")

@@ -169,7 +169,7 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
     except (ImageError, MissingExtra):
         raise
     except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
+        raise ImageError(f"{path}: no such file", "put it back, or correct its path") from error
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(
             f"{path}: more pixels than the limit of {limit_px / 1e6:.0f} million ({error})",

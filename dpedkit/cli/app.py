@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dpedkit.errors import MissingExtra
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -89,6 +91,14 @@ class App:
 
 def explain(app: App, error: Exception) -> int:
     """Print an error nobody foresaw; return the exit code."""
+    if isinstance(error, ModuleNotFoundError):
+        from dpedkit.stages.overview import EXTRAS
+
+        missing = (error.name or "").partition(".")[0]
+        if missing in EXTRAS:
+            distribution, extra, _ = EXTRAS[missing]
+            absent = MissingExtra(distribution, extra)
+            return app.fail(absent.cause, absent.remedy, absent.exit_code)
     if isinstance(error, OSError):
         from dpedkit.files import storage_error
 
