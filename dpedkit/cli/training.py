@@ -87,7 +87,13 @@ def train(
 
 @cli.command()
 @click.option("--phone", "phones", multiple=True, help="Only this phone; may be given again.")
-@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which shots to score on; no network has learnt from those of test.",
+)
 @click.option(
     "--protocol",
     type=click.Choice(["patches", "photos"]),
