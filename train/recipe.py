@@ -21,12 +21,13 @@ class GeneratorRecipe(Table):
 
     width   channels of every hidden layer
     blocks  residual blocks
-    start   "noise": small random weights, as DPED's; "photo": weights that return the phone's own photo, to improve on
+    start   "noise": small random weights, as DPED's; "matrix": weights that return the phone's photo through the 3x3
+            colour matrix and offset that fit the training patches best, to improve on
     """
 
     width: int = Field(64, ge=3)
     blocks: NonNegativeInt = 4
-    start: Literal["noise", "photo"] = "noise"
+    start: Literal["noise", "matrix"] = "noise"
 
 
 class DiscriminatorRecipe(Table):
@@ -52,14 +53,15 @@ class Recipe(Table):
     """A training run's settings; the defaults are those of the authors' code.
 
     lr                  Adam's learning rate
-    schedule            "constant", or "cosine": falling to 0 along half a cosine
+    schedule            "constant": the best validation's weights are the run's result; or "cosine": falling to 0 along
+                        half a cosine, and the last weights are the result, since only they have settled
     batch               pairs per step, drawn with replacement
     iterations          generator steps; each is followed by a discriminator step on another batch
     eval_every          iterations between validations, which also save a checkpoint
     validation_patches  at most so many pairs, evenly spaced over the validation split, are scored
     """
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # part of its runs' folder names
     summary: str = ""
     generator: GeneratorRecipe = GeneratorRecipe()
     discriminator: DiscriminatorRecipe = DiscriminatorRecipe()
@@ -80,7 +82,7 @@ def recipe_names() -> list[str]:
 def load_recipe(name_or_path: str | Path, overrides: Mapping[str, str] | None = None) -> Recipe:
     """Return a recipe by its name, or from a .toml file, with some values replaced.
 
-    overrides  dotted key -> value as TOML, a bare word standing for itself: {"lr": "1e-4", "generator.start": "photo"}
+    overrides  dotted key -> value as TOML, a bare word standing for itself: {"lr": "1e-4", "generator.start": "matrix"}
 
     Raises:
         RecipeError: no such recipe, or an unknown key or a wrong value in it or in `overrides`.
