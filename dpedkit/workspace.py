@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from dpedkit.errors import NoWorkspace, StorageError, UsageError
+from dpedkit.errors import NoWorkspace, UsageError
 from dpedkit.files import storage_error, write_atomic
 from dpedkit.settings import Table, check, read_toml
 
@@ -164,17 +164,9 @@ def create_workspace(root: Path, rigs: Mapping[str, str]) -> Workspace:
     return find_workspace(root)
 
 
-def need_space(folder: Path, needed_bytes: int) -> None:
-    """Check that the disk of `folder` has room.
-
-    Raises:
-        StorageError: it has not.
-    """
-    import shutil
-
-    free = shutil.disk_usage(folder).free
-    if free < needed_bytes:
-        raise StorageError(
-            f"{folder} has {free / 1e6:.0f} MB free, and {needed_bytes / 1e6:.0f} MB are needed",
-            "free some space and run the same command again: what was finished is kept",
-        )
+def unused_name(folder: Path, name: str) -> str:
+    """Return `name`, or "NAME-2", "NAME-3" and so on: the first that nothing in `folder` has."""
+    candidate, again = name, 2
+    while (folder / candidate).exists():
+        candidate, again = f"{name}-{again}", again + 1
+    return candidate

@@ -9,7 +9,7 @@ import pytest
 
 from dpedkit.errors import NoWorkspace, SettingsError, StorageError, UsageError
 from dpedkit.files import atomic_file, sha256_file, write_atomic
-from dpedkit.workspace import SETTINGS_FILE, Settings, create_workspace, find_workspace, need_space
+from dpedkit.workspace import SETTINGS_FILE, Settings, create_workspace, find_workspace, unused_name
 
 
 def test_a_new_workspace_is_found_from_below_and_holds_the_defaults(tmp_path: Path) -> None:
@@ -76,5 +76,9 @@ def test_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no space left"), atomic_file(tmp_path / "x") as temporary:
         temporary.symlink_to("/dev/full")
         temporary.write_bytes(b"more than nothing")
-    with pytest.raises(StorageError, match="are needed"):
-        need_space(tmp_path, 1 << 60)
+
+
+def test_an_unused_name_counts_up(tmp_path: Path) -> None:
+    for expected in ("run", "run-2", "run-3"):
+        assert unused_name(tmp_path, "run") == expected
+        (tmp_path / expected).mkdir()

@@ -89,6 +89,14 @@ def fit_gain_offset(pairs: PairSource) -> GainOffset:
     return GainOffset(gain, offset)
 
 
+def fit_matrix(pairs: PairSource) -> tuple[F64, F64]:
+    """Return the 3x3 matrix and the offset [3], on the [0, 1] scale, that fit best by least squares."""
+    phone, dslr = _pixels(pairs)
+    design = np.column_stack([phone, np.full(len(phone), _PEAK)])
+    rows = np.stack([_least_squares(design, dslr[:, c]) for c in range(3)])
+    return rows[:, :3], rows[:, 3]
+
+
 def fit_matrix_curve(pairs: PairSource) -> MatrixCurve:
     """Fit the matrix and the curves by least squares, each channel for itself.
 

@@ -40,7 +40,7 @@ def enhance(generator: Generator, rgb: U8, *, device: str | torch.device = "cpu"
     result = torch.empty_like(photo)
     height, width = rgb.shape[:2]
     skip, work = (torch.empty(height, width, generator.width, device=device) for _ in range(2))
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         strips = _Strips(strip_rows)
         strips.convolve(generator.head, photo, skip, before=lambda x: x.to(device).float() / 255, after=functional.relu)
         for block in cast("list[Block]", generator.blocks):

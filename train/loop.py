@@ -1,7 +1,7 @@
 """The training loop of DPED: a generator step on one batch, a discriminator step on another, and so on.
 
 A run's folder: config.json (what decides the run), log.jsonl (a line per step), last.safetensors (to go on from),
-best.safetensors (the generator that scored best on the validation split).
+best.safetensors (the generator to use: see the recipe's schedule).
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from torch import Tensor
 
 from dpedkit.errors import TrainError
 from dpedkit.files import storage_error, write_atomic
+from dpedkit.train.baselines import fit_matrix
 from dpedkit.train.checkpoint import State, Trainee, load_state, save_state
 from dpedkit.train.device import pick_device
 from dpedkit.train.losses import LossWeights, discriminator_loss, generator_loss
 from dpedkit.train.metrics import psnr_per_image
-from dpedkit.train.networks import Discriminator, Generator, start_from_photo, to_gray
+from dpedkit.train.networks import Discriminator, Generator, mix_colours, start_from_photo, to_gray
 from dpedkit.train.recipe import Recipe
 from dpedkit.train.runlog import RunLog
 from dpedkit.train.stopping import StopSignals
@@ -98,6 +99,8 @@ def train(
     if resume:
         load_state(last, state, config)
     else:
+        if recipe.generator.start == "matrix":
+            mix_colours(state.generator.network, *fit_matrix(pairs))
         _open_run(run, config)
         save_state(last, state, config)
 
@@ -181,6 +184,11 @@ def _descend(trainee: Trainee[Generator] | Trainee[Discriminator], loss: Tensor,
     trainee.adam.step()
 
 
+def _is_better(validation_db: float, state: State, recipe: Recipe) -> bool:
+    """Tell whether the weights of now take the place of the best so far; on a cosine the latest always do."""
+    return recipe.schedule == "cosine" or validation_db > (state.best_psnr_db or -math.inf)
+
+
 def set_learning_rate(state: State, recipe: Recipe) -> None:
     """Set the learning rate of the step to come."""
     fraction = 1.0
@@ -195,7 +203,7 @@ def fresh_state(recipe: Recipe, patch_px: int, device: torch.device, seed: int) 
     """Return the state before the first step, the same for the same seed on every machine."""
     rng = torch.Generator().manual_seed(seed)
     generator = Generator(recipe.generator.width, recipe.generator.blocks, rng=rng)
-    if recipe.generator.start == "photo":
+    if recipe.generator.start == "matrix":
         start_from_photo(generator, rng)
     generator = generator.to(device)
     discriminator = None

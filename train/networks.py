@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dpedkit.types import F64
+
 _CHANNELS = (48, 128, 192, 192, 128)  # of the discriminator's convolutions
 _KERNELS = (11, 5, 3, 3, 3)
 _STRIDES = (4, 2, 1, 1, 2)
@@ -227,6 +229,18 @@ def start_from_photo(generator: Generator, rng: torch.Generator) -> None:
     generator.head.weight[:3] += nn.init.dirac_(torch.empty_like(generator.head.weight[:3]))
     nn.init.dirac_(generator.to_rgb.weight).div_(SPREAD)  # tanh(x) is nearly x
     nn.init.constant_(generator.to_rgb.get_parameter("bias"), -MIDDLE / SPREAD)
+
+
+def mix_colours(generator: Generator, matrix: F64, offset: F64) -> None:
+    """Let a generator that returns the photo it is given return `matrix @ rgb + offset` instead, nearly.
+
+    matrix  [3, 3], rows are the outputs
+    offset  [3], on the [0, 1] scale
+    """
+    centre = generator.to_rgb.kernel_size[0] // 2
+    with torch.no_grad():  # tanh(x) is nearly x
+        generator.to_rgb.weight[:, :3, centre, centre] = torch.from_numpy(matrix / SPREAD)
+        generator.to_rgb.get_parameter("bias").copy_(torch.from_numpy((offset - MIDDLE) / SPREAD))
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from dpedkit.cli.app import App, cli, explain
@@ -15,6 +16,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `dpedkit` and exit with its code: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 a device failed."""
     import click
 
+    # Read when torch is first imported: its threads then sleep while they wait for each other. Spinning, they make
+    # training four times slower as soon as another program wants a core, and not faster when none does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = sys.argv[1:] if arguments is None else arguments
     app = App(json="--json" in words)  # for errors that come before the options are known
     try:

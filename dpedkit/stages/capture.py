@@ -15,7 +15,7 @@ from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRec
 from dpedkit.errors import UsageError
 from dpedkit.images import PhotoMeta
 from dpedkit.progress import Progress
-from dpedkit.workspace import Workspace
+from dpedkit.workspace import Workspace, unused_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,19 @@ class CaptureReport:
 
 
 def run_session(
-    workspace: Workspace, rig_name: str, *, shots: int, interval_s: float, scene: str, progress: Progress
+    workspace: Workspace,
+    rig_name: str,
+    *,
+    shots: int,
+    interval_s: float,
+    scene: str,
+    progress: Progress,
+    session_name: str | None = None,
 ) -> CaptureReport:
     """Fire the rig `shots` times, `interval_s` apart, and record every photo as soon as it is on the disk.
+
+    session_name  what its shots' keys begin with; None: the time
+
 
     A shot is in the database before it is fired, and each of its photos as soon as its file is whole, so that nothing
     is hidden if this process dies; devices that fail in a shot are named in it, and the session goes on.
@@ -57,7 +67,8 @@ def run_session(
         SettingsError: a wrong rig file.
     """
     rig = load_rig(workspace.rig_file(rig_name))
-    report = CaptureReport(_session_key(workspace))
+    name = session_name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    report = CaptureReport(unused_name(workspace.photos, name))
     with (
         open_corpus(workspace.root, workspace.settings.database) as corpus,
         connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
@@ -95,14 +106,6 @@ def run_simulated(workspace: Workspace, rig_name: str, ready: Callable[[dict[str
     with connect(rig, workspace.simulated(rig.name), workspace.keys) as connection:
         ready({device.name: connection.addresses[device.name] for device in rig.rehearsal})
         threading.Event().wait()
-
-
-def _session_key(workspace: Workspace) -> str:
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    key, again = stamp, 2
-    while (workspace.photos / key).exists():
-        key, again = f"{stamp}-{again}", again + 1
-    return key
 
 
 class _Recorder:

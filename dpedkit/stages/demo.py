@@ -85,7 +85,8 @@ def run_demo(folder: Path, *, scenes: Path | None, shots: int, seed: int, progre
     workspace = _workspace(folder, scenes, seed)
     missing = shots - _shots(workspace)
     if missing > 0:
-        run_session(workspace, RIG, shots=missing, interval_s=0, scene="demo", progress=progress)
+        # a fixed name, since splits follow from it: the same command divides the shots in the same way
+        run_session(workspace, RIG, shots=missing, interval_s=0, scene="demo", progress=progress, session_name="demo")
     align_pairs(workspace, jobs=0, dry_run=False, progress=progress)
     build_patches(workspace, jobs=0, dry_run=False, progress=progress)
     phones = [device.name for device in load_rig(workspace.rig_file(RIG)).devices if device.role == "phone"]

@@ -15,7 +15,7 @@ from dpedkit.errors import CorpusError, DpedError, StorageError, UsageError
 from dpedkit.files import atomic_file, sha256_file
 from dpedkit.images import PhotoMeta, find_photos, read_meta
 from dpedkit.progress import Progress
-from dpedkit.workspace import Workspace
+from dpedkit.workspace import Workspace, unused_name
 
 Pairing = Literal["name", "order"]
 DSLR = "dslr"
@@ -174,9 +174,7 @@ class _Importer:
 
     def _start_session(self) -> None:
         stamp = datetime.now(UTC).strftime("import-%Y%m%d-%H%M%S")
-        key, again = stamp, 2
-        while (self._workspace.photos / key).exists():
-            key, again = f"{stamp}-{again}", again + 1
+        key = unused_name(self._workspace.photos, stamp)
         (self._workspace.photos / key).mkdir(parents=True)
         devices = [DeviceRecord(name, "dslr" if name == DSLR else "phone") for name in self._folders]
         settings = {"folders": {name: str(folder.resolve()) for name, folder in self._folders.items()}}

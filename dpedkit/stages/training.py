@@ -13,7 +13,7 @@ from dpedkit.progress import Progress
 from dpedkit.train import load_recipe, train
 from dpedkit.train.loop import StepReport
 from dpedkit.types import PairSource
-from dpedkit.workspace import Workspace
+from dpedkit.workspace import Workspace, unused_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,11 @@ def train_phone(
     recipe = load_recipe(recipe_name, overrides)
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         _check_phone(corpus, phone)
+        name = unused_name(workspace.runs, f"{phone}-{recipe.name}")
         if dry_run:
-            count = len(corpus.pair_source(phone, "train"))
-            return TrainPlan(_new_name(workspace, phone, recipe.name), phone, recipe.name, count, recipe.iterations)
-        name = (
-            _unfinished(workspace, corpus, phone, recipe.name) if resume else _new_name(workspace, phone, recipe.name)
-        )
+            return TrainPlan(name, phone, recipe.name, len(corpus.pair_source(phone, "train")), recipe.iterations)
+        if resume:
+            name = _unfinished(workspace, corpus, phone, recipe.name)
         snapshot = corpus.store.freeze(phone, "train").hash if not resume else _snapshot_of(corpus, name)
         pairs = corpus.pair_source(snapshot)
         validation = _validation(corpus, phone)
@@ -128,13 +127,6 @@ def _validation(corpus: Corpus, phone: str) -> PairSource | None:
         return corpus.pair_source(phone, "val")
     except CorpusError:
         return None
-
-
-def _new_name(workspace: Workspace, phone: str, recipe: str) -> str:
-    name, again = f"{phone}-{recipe}", 2
-    while (workspace.runs / name).exists():
-        name, again = f"{phone}-{recipe}-{again}", again + 1
-    return name
 
 
 def _unfinished(workspace: Workspace, corpus: Corpus, phone: str, recipe: str) -> str:

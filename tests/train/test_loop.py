@@ -16,7 +16,7 @@ from dpedkit.train import Recipe, StepReport, enhance, load_generator, load_reci
 from dpedkit.train.loop import discriminator_step, fresh_state, generator_step, set_learning_rate
 from dpedkit.train.losses import LossWeights
 from dpedkit.train.metrics import psnr
-from dpedkit.train.networks import Generator, start_from_photo
+from dpedkit.train.networks import Generator, mix_colours, start_from_photo
 from dpedkit.train.runlog import read_log
 from dpedkit.types import U8, PairSource
 
@@ -56,6 +56,24 @@ def test_a_generator_that_starts_from_the_photo_returns_it(pairs: PairSource) ->
     start_from_photo(generator, torch.Generator().manual_seed(0))
     for photo in photos:
         assert psnr(enhance(generator, photo), photo) > max(20.0, before + 5)
+
+
+def test_a_generator_that_starts_from_a_matrix_applies_it() -> None:
+    generator = Generator(16, 1)
+    start_from_photo(generator, torch.Generator().manual_seed(0))
+    photo = np.random.default_rng(1).integers(90, 160, (40, 40, 3), dtype=np.uint8)
+    plain = enhance(generator, photo).astype(float)
+    matrix, offset = np.array([[1.2, -0.1, 0.0], [0.0, 0.8, 0.1], [0.1, 0.0, 0.9]]), np.array([0.05, -0.05, 0.1])
+    mix_colours(generator, matrix, offset)
+    # the photo itself comes back only nearly, so the matrix is looked for in what changed
+    assert np.abs(enhance(generator, photo) - (plain @ matrix.T + 255 * offset)).mean() < 3
+
+
+def test_on_a_cosine_the_last_weights_are_the_result(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> None:
+    recipe = load_recipe("small", {"iterations": "4", "eval_every": "2", "generator.width": "3", "lr": "0.5"})
+    trained = train(recipe, pairs, held_out, tmp_path / "run", device="cpu")
+    log = [record["psnr_db"] for record in read_log(tmp_path / "run" / "log.jsonl") if "psnr_db" in record]
+    assert (trained.best_step, trained.best_psnr_db) == (4, log[-1])
 
 
 def test_every_step_is_logged_and_reported(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> None:
