@@ -20,13 +20,14 @@ Stages = Callable[[str], Path]
 @pytest.fixture
 def folders(finished: Stages, tmp_path: Path) -> Path:
     """Folders of photos as people have them: dslr/view1.jpg goes with sony/VIEW1.JPG."""
+    made = tmp_path / "my [red] photos"  # rich would take [red] for a colour
     source = next((finished("captured") / "photos").iterdir())
     for number in (1, 2, 3):
         for name in ("dslr", "sony", "iphone"):
-            (tmp_path / name).mkdir(exist_ok=True)
+            (made / name).mkdir(parents=True, exist_ok=True)
             target = f"view{number}.jpg" if name == "dslr" else f"VIEW{number}.JPG"
-            shutil.copyfile(source / f"{number:04d}_{name}.jpg", tmp_path / name / target)
-    return tmp_path
+            shutil.copyfile(source / f"{number:04d}_{name}.jpg", made / name / target)
+    return made
 
 
 @pytest.fixture
@@ -54,6 +55,7 @@ def test_import_pairs_by_name_and_leaves_the_originals(cli: CommandLine, folders
     words = import_words(folders, "sony", "iphone")
     plan = cli.run(*words, "--dry-run", cwd=ws).stdout
     assert f"left out {folders}/sony/odd [red]one[bold].jpg: no DSLR photo of this name\n" in plan
+    assert f"{folders}/dslr/view3.jpg + {folders}/iphone/VIEW3.JPG\n" in plan
     assert "3 shots would be imported, 0 known already, 1 photo left out" in plan
     assert photos_of(ws) == {}
 
