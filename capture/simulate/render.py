@@ -27,8 +27,9 @@ _GREY_WORLD = 0.3
 """How far automatic white balance follows the scene's mean colour."""
 _EXPOSURE_SD_EV, _BALANCE_SD, _SHAKE_SD_RAD = 0.05, 0.01, 6e-5
 """How much metering, white balance and the tripod vary from shot to shot."""
-_SCENE_EXPOSURE_SD_EV, _SCENE_BALANCE_SD = 0.2, 0.03
-"""How much each camera's automatics misjudge a scene, the same at every shot of it."""
+_SCENE_EXPOSURE_SD_EV, _SCENE_BALANCE_SD = 0.1, 0.02
+"""How much each camera's automatics misjudge a scene, the same at every shot of it. Exposure is set in thirds of a
+stop, whose rounding has this deviation (1/3 EV / sqrt(12)); see docs/decisions.md."""
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 

@@ -81,7 +81,7 @@ def train(
         f"run {report.run}: {found}",
         f"patches {report.patches}, list {report.snapshot[:12]}",
         *([marked(report.stamp, "yellow")] if report.stamp else []),
-        f"next: dpedkit enhance PHOTO --model runs/{report.run}",
+        f"next: dpedkit enhance PHOTO --model {report.run}",
     )
 
 
@@ -128,7 +128,7 @@ def evaluate(app: App, phones: tuple[str, ...], split: SplitName, protocol: Prot
     "--model",
     required=True,
     type=click.Path(path_type=Path),
-    help="A run, a checkpoint, or the authors' TF checkpoint.",
+    help="A run of the workspace, a run's folder, a checkpoint, or one of the authors' TF checkpoints.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("enhanced"), show_default=True,
@@ -144,13 +144,19 @@ def enhance(
     """Enhance whole photos, keeping their EXIF and colour profile. Photos are files, or folders of them.
 
     \b
-    dpedkit enhance photos/*/0001_sony.jpg --model runs/sony-small
+    dpedkit enhance photos/*/0001_sony.jpg --model sony-small
     dpedkit enhance holiday/ --model iphone_orig -o holiday-enhanced
     """
     from dpedkit.stages.enhancing import enhance_photos
 
     report = enhance_photos(
-        photos, model, output, device=device, overwrite=overwrite, dry_run=dry_run, progress=app.progress()
+        photos,
+        _find_model(app, model),
+        output,
+        device=device,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        progress=app.progress(),
     )
     verb = "would write" if dry_run else "wrote"
     lines = [f"{verb} {target}" for target in report.written.values()]
@@ -160,6 +166,19 @@ def enhance(
     if report.failures:
         return PARTLY_DONE if report.written else 1
     return 0
+
+
+def _find_model(app: App, model: Path) -> Path:
+    """Return the folder of a run that was named, else the path that was given: no workspace is needed for that."""
+    from dpedkit.errors import NoWorkspace
+
+    if model.exists():
+        return model
+    try:
+        run = app.workspace.runs / model
+    except NoWorkspace:
+        return model
+    return run if run.is_dir() else model
 
 
 def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:

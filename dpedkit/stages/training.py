@@ -12,7 +12,7 @@ from dpedkit.errors import CorpusError, UsageError
 from dpedkit.progress import Progress
 from dpedkit.train import load_recipe, train
 from dpedkit.train.loop import StepReport
-from dpedkit.types import PairSource
+from dpedkit.types import Json
 from dpedkit.workspace import Workspace, unused_name
 
 
@@ -69,9 +69,9 @@ def train_phone(
             return TrainPlan(name, phone, recipe.name, len(corpus.pair_source(phone, "train")), recipe.iterations)
         if resume:
             name = _unfinished(workspace, corpus, phone, recipe.name)
-        snapshot = corpus.store.freeze(phone, "train").hash if not resume else _snapshot_of(corpus, name)
+        snapshot, held_out = _frozen_before(workspace, name) if resume else _freeze(corpus, phone)
         pairs = corpus.pair_source(snapshot)
-        validation = _validation(corpus, phone)
+        validation = corpus.pair_source(held_out) if held_out else None
         record = RunRecord(name, phone, recipe.name, snapshot)
         corpus.store.add_run(record)
         progress.start(f"train {name}", recipe.iterations)
@@ -90,7 +90,7 @@ def train_phone(
         except BaseException:
             corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
             raise
-        config = json.loads((workspace.runs / name / "config.json").read_text())
+        config = _config(workspace, name)
         stamp = "" if config["for_results"] else f"not for results: trained with {config['vgg']}"
         corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp}))
         best = (
@@ -122,11 +122,24 @@ def _check_phone(corpus: Corpus, phone: str) -> None:
         raise UsageError(f"no phone {phone!r} in the corpus", f"phones: {', '.join(phones) or 'none'}")
 
 
-def _validation(corpus: Corpus, phone: str) -> PairSource | None:
+def _freeze(corpus: Corpus, phone: str) -> tuple[str, str | None]:
+    """Freeze the phone's patches; return the hashes of the training and, where there are any, the validation list."""
+    train_hash = corpus.store.freeze(phone, "train").hash
     try:
-        return corpus.pair_source(phone, "val")
+        return train_hash, corpus.store.freeze(phone, "val").hash
     except CorpusError:
-        return None
+        return train_hash, None
+
+
+def _frozen_before(workspace: Workspace, run: str) -> tuple[str, str | None]:
+    """Return the same of a run that was started before: shots that have come since are not for it."""
+    config = _config(workspace, run)
+    return config["pairs"]["content_hash"], (config["validation"] or {}).get("content_hash")
+
+
+def _config(workspace: Workspace, run: str) -> Json:
+    config: Json = json.loads((workspace.runs / run / "config.json").read_text())
+    return config
 
 
 def _unfinished(workspace: Workspace, corpus: Corpus, phone: str, recipe: str) -> str:
@@ -140,8 +153,3 @@ def _unfinished(workspace: Workspace, corpus: Corpus, phone: str, recipe: str) -
 
 def _can_resume(workspace: Workspace, run: str) -> bool:
     return (workspace.runs / run / "last.safetensors").is_file()
-
-
-def _snapshot_of(corpus: Corpus, run: str) -> str:
-    runs = corpus.runs()
-    return str(runs[runs["run"] == run]["snapshot_hash"].iloc[0])
