@@ -75,7 +75,7 @@ def train(
     if isinstance(report, TrainPlan):
         app.show(report, f"would train {report.run}: {report.iterations} iterations on {report.patches} patches")
         return
-    found = "no validation patches" if report.psnr_db is None else f"best validation PSNR {report.psnr_db:.2f} dB"
+    found = "no validation patches" if report.psnr_db is None else f"validation PSNR {report.psnr_db:.2f} dB"
     app.show(
         report,
         f"run {report.run}: {found}",
