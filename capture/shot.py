@@ -16,6 +16,8 @@ from dpedkit.images import PhotoMeta
 Role = Literal["dslr", "phone"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STAMP_LAG_NS = 50_000_000
+"""How far from its shutter an uncalibrated camera is taken to stamp its photo: nobody can see it from outside."""
 _ZONE_NS = 15 * 60 * 1_000_000_000  # every time zone in use is a whole number of quarter hours from UTC
 
 
@@ -39,7 +41,7 @@ class ShutterTime:
     """When a shutter opened, as measured.
 
     t_ns      host wall clock, ns
-    bound_ns  worst-case error of t_ns, ns; without the lag between a camera's shutter and its own time stamp
+    bound_ns  worst-case error of t_ns, ns
     """
 
     t_ns: int
@@ -124,9 +126,12 @@ def shutter_time(taken_at: datetime, step: timedelta, clock: ClockOffset, near_n
     taken_at  the device's local time, of whatever time zone the device is set to
     step      of taken_at; whether a camera rounds or cuts to it is not known
     near_ns   a host time within 7 minutes of the shutter: it tells the zone
+
+    The bound allows STAMP_LAG_NS between the shutter and the time that the camera writes.
     """
     microsecond = timedelta(microseconds=1)
     step_ns = step // microsecond * 1000
     local_ns = (taken_at.replace(tzinfo=UTC) - _EPOCH) // microsecond * 1000
     zone_ns = round((local_ns - clock.offset_ns - near_ns) / _ZONE_NS) * _ZONE_NS
-    return ShutterTime(local_ns - zone_ns - clock.offset_ns + step_ns // 2, clock.bound_ns + step_ns)
+    stamped_ns = local_ns - zone_ns - clock.offset_ns + step_ns // 2
+    return ShutterTime(stamped_ns, clock.bound_ns + step_ns + STAMP_LAG_NS)

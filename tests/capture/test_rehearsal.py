@@ -74,10 +74,7 @@ def test_shutter_times_and_releases_agree_with_the_truth(rehearsal: tuple[Rig, C
         truth = truth_of(photo, folder)
         assert photo.release.earliest_ns <= truth["released_ns"] <= photo.release.latest_ns
         assert photo.shutter is not None
-        stamp_lag_ns = (
-            45_000_000  # a camera stamps its photo up to 40 ms before or after its shutter: nobody can see that
-        )
-        assert abs(photo.shutter.t_ns - truth["shutter_ns"]) <= photo.shutter.bound_ns + stamp_lag_ns
+        assert abs(photo.shutter.t_ns - truth["shutter_ns"]) <= photo.shutter.bound_ns
 
 
 def test_probe_shows_the_four(rehearsal: tuple[Rig, Connection, Path]) -> None:
