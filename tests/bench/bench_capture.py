@@ -4,7 +4,7 @@ The time per shot includes drawing and rendering the next scene on this machine'
 to do. Skew is the time from the first shutter to the last: as it was (the simulator's truth; the lags of the rig file
 are the cameras' means, so this is their jitter and what firing adds), and as dpedkit measured it, from the photos' own
 time stamps. Cameras stamp a photo some constant time before or after their shutter, which nothing here corrects yet;
-the stated bound leaves it out, and says so.
+the stated bound allows 50 ms per camera for it.
 """
 
 from __future__ import annotations
