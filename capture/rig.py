@@ -77,25 +77,66 @@ class Device(Table):
 
 
 class Thresholds(Table):
-    """When a shot is flagged.
+    """When a shot is flagged, and when a device is not fit for a session.
 
-    skew_ms  spread of the shutter times of one shot
+    skew_ms           spread of the shutter times of one shot
+    battery_percent   least charge
+    free_mb           least room on a device after the shots that are asked for
+    temperature_c     highest temperature
+    clock_ms          largest uncertainty of a device's clock
+    calibration_days  age at which a calibration is called old
     """
 
     skew_ms: float = Field(100.0, gt=0)
+    battery_percent: int = Field(15, ge=0, le=100)
+    free_mb: float = Field(200.0, ge=0)
+    temperature_c: float = Field(45.0, gt=0)
+    clock_ms: float = Field(20.0, gt=0)
+    calibration_days: float = Field(30.0, gt=0)
+
+
+class Timing(Table):
+    """How one simulated camera keeps time; what is left out is as its specification says (capture/simulate/specs.py).
+
+    lag_ms, jitter_ms  release to shutter: mean and standard deviation
+    exif_lag_ms        the time it writes into its photos, minus the shutter's
+    clock_offset_ms    its clock minus the host's at the start
+    drift_ppm          how much faster its clock runs
+    """
+
+    lag_ms: float | None = Field(None, ge=0)
+    jitter_ms: float | None = Field(None, ge=0)
+    exif_lag_ms: float | None = None
+    clock_offset_ms: float | None = None
+    drift_ppm: float | None = Field(None, ge=-1000, le=1000)
+
+
+class Fault(Table):
+    """Something that goes wrong with one simulated device, by its name in capture/simulate/faults.py.
+
+    shots  the device's releases at which it does, counted from 1 since it was switched on; empty: always
+    """
+
+    device: str
+    fault: str
+    shots: tuple[int, ...] = ()
 
 
 class Simulated(Table):
-    """How the rehearsal rig renders.
+    """How the rehearsal rig renders, keeps time and fails.
 
     scale   size of its photos against the real sensors', 0.01 to 1
     seed    of scenes, noise and jitter
     scenes  a folder of photos to point the cameras at, relative to the rig file's; None: generated scenes
+    timing  device name -> how it keeps time
+    faults  what goes wrong
     """
 
     scale: float = Field(0.25, ge=0.01, le=1)
     seed: int = Field(0, ge=0)
     scenes: Path | None = None
+    timing: dict[str, Timing] = Field(default_factory=dict)
+    faults: tuple[Fault, ...] = Field((), alias="fault")
 
 
 class Rig(Table):

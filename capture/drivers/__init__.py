@@ -11,8 +11,8 @@ Its class fulfils `dpedkit.capture.camera.Camera` and is called as
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import cast
@@ -30,13 +30,14 @@ class Driver:
 
     target    "module:Class"
     schemes   what may stand before the first colon of an address; empty: the driver checks it itself
-    triggers  the triggers it knows; empty: the driver checks them itself
+    triggers  the triggers it knows -> their expected latency, (least, most) ms from the release command to the open
+              shutter, before anything was calibrated; empty: the driver checks them itself
     has_keys  it proves who we are: it is also given keys=, the folder of this computer's keys
     """
 
     target: str
     schemes: tuple[str, ...] = ()
-    triggers: tuple[str, ...] = ()
+    triggers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     has_keys: bool = False
 
     def load(self) -> Callable[..., Camera]:
@@ -57,12 +58,18 @@ DRIVERS = MappingProxyType(
         "gphoto2": Driver(
             "dpedkit.capture.drivers.gphoto2:Gphoto2Camera",
             schemes=("usb", "ptpip"),
-            triggers=("eos", "ptp"),
+            triggers={"eos": (60, 300), "ptp": (200, 500)},
         ),
         "adb": Driver(
             "dpedkit.capture.drivers.adb:AdbCamera",
             schemes=("usb", "tcp"),
-            triggers=("keyevent", "tap", "intent", "shell"),
+            triggers={
+                "keyevent": (300, 1200),
+                "tap": (300, 1200),
+                "events": (60, 400),
+                "intent": (500, 2500),
+                "shell": (60, 2500),
+            },
             has_keys=True,
         ),
     }
