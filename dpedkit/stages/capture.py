@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from dpedkit.capture.connect import connect
 from dpedkit.capture.rig import Rig, load_rig
-from dpedkit.capture.session import DeviceReport, Session, connect, probe
+from dpedkit.capture.session import DeviceReport, Session, probe
 from dpedkit.capture.shot import ShotResult, StoredPhoto
 from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord, open_corpus
 from dpedkit.errors import UsageError

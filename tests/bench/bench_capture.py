@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from measure import Figure, Findings, timed
 
+from dpedkit.capture.connect import connect
 from dpedkit.capture.rig import load_rig, rig_template
-from dpedkit.capture.session import Session, connect
+from dpedkit.capture.session import Session
 from dpedkit.capture.shot import ShotResult
 from dpedkit.capture.simulate.truth import load_truth
 

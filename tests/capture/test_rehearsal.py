@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dpedkit.capture.connect import Connection, connect
 from dpedkit.capture.rig import Rig, load_rig, rig_template
-from dpedkit.capture.session import Connection, Session, connect, probe
+from dpedkit.capture.session import Session, probe
 from dpedkit.capture.shot import StoredPhoto
 from dpedkit.errors import CameraError, CameraNotFound, UsageError
 from dpedkit.images import read_rgb
