@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dpedkit.capture.rig import SIMULATED, Rig
+from dpedkit.capture.rig import SIMULATED, Rig, Timing
+from dpedkit.capture.simulate.faults import FAULTS, ScriptedFault
+
+if TYPE_CHECKING:
+    from dpedkit.capture.simulate.specs import SimulatedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,28 @@ def connect(rig: Rig, state: Path, keys: Path) -> Iterator[Connection]:
     if not rig.rehearsal:
         yield Connection(real, lambda: None)
         return
-    from dpedkit.capture.simulate.specs import SimulatedConfig
     from dpedkit.capture.simulate.supervisor import SimulatedRig
 
-    settings = rig.simulated
-    config = SimulatedConfig(settings.scale, settings.seed, str(settings.scenes) if settings.scenes else None)
-    with SimulatedRig(config, state, [device.name for device in rig.rehearsal], keys / "adbkey.pub") as simulated:
+    names = [device.name for device in rig.rehearsal]
+    with SimulatedRig(simulated_config(rig), state, names, keys / "adbkey.pub") as simulated:
         yield Connection(real | simulated.addresses, simulated.next_scene)
+
+
+def simulated_config(rig: Rig) -> SimulatedConfig:
+    """Return what a rig file says of its simulated devices, as their processes are told."""
+    from dpedkit.capture.simulate.specs import DeviceConfig, SimulatedConfig
+
+    said = rig.simulated
+    faults: dict[str, list[ScriptedFault]] = {}
+    for fault in said.faults:
+        after_s = fault.after_s if fault.after_s is not None else FAULTS[fault.fault].after_s
+        faults.setdefault(fault.device, []).append(ScriptedFault(fault.fault, fault.shots, after_s or 0.0))
+    devices = {
+        device.name: DeviceConfig(
+            said.timing.get(device.name, Timing()).model_dump(exclude_none=True),
+            device.files,
+            tuple(faults.get(device.name, ())),
+        )
+        for device in rig.rehearsal
+    }
+    return SimulatedConfig(said.scale, said.seed, str(said.scenes) if said.scenes else None, devices)

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dpedkit.capture.drivers import find_driver
+from dpedkit.capture.simulate.faults import FAULTS
 from dpedkit.errors import SettingsError
 from dpedkit.settings import Table, check, nearest, read_toml
 
@@ -102,6 +103,8 @@ class Timing(Table):
     exif_lag_ms        the time it writes into its photos, minus the shutter's
     clock_offset_ms    its clock minus the host's at the start
     drift_ppm          how much faster its clock runs
+    write_ms           shutter to photo on the card
+    cycle_ms           shortest time between two shutters
     """
 
     lag_ms: float | None = Field(None, ge=0)
@@ -109,17 +112,30 @@ class Timing(Table):
     exif_lag_ms: float | None = None
     clock_offset_ms: float | None = None
     drift_ppm: float | None = Field(None, ge=-1000, le=1000)
+    write_ms: float | None = Field(None, ge=0)
+    cycle_ms: float | None = Field(None, ge=0)
 
 
 class Fault(Table):
     """Something that goes wrong with one simulated device, by its name in capture/simulate/faults.py.
 
-    shots  the device's releases at which it does, counted from 1 since it was switched on; empty: always
+    shots    when: the device's releases (of some faults: connections), counted from 1 since it was switched on;
+             empty: always
+    after_s  how late, how long or when over, for the faults that take time; None: as the table there says
     """
 
     device: str
     fault: str
-    shots: tuple[int, ...] = ()
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    after_s: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> Fault:
+        if self.fault not in FAULTS:
+            raise ValueError(f"unknown fault {self.fault!r}{nearest(self.fault, FAULTS)}")
+        if self.after_s is not None and FAULTS[self.fault].after_s is None:
+            raise ValueError(f"the fault {self.fault!r} takes no time, and no after_s")
+        return self
 
 
 class Simulated(Table):
@@ -162,6 +178,23 @@ class Rig(Table):
         if len(dslrs) != 1:
             found = f"{len(dslrs)}: {', '.join(dslrs)}" if dslrs else "none"
             raise ValueError(f'a rig has exactly one device with role = "dslr", this one has {found}')
+        return self
+
+    @model_validator(mode="after")
+    def _simulates_what_is_there(self) -> Rig:
+        roles = {device.name: device.role for device in self.rehearsal}
+        for name in self.simulated.timing:
+            if name not in roles:
+                raise ValueError(f"simulated.timing.{name}: no simulated device {name!r}{nearest(name, roles)}")
+        for number, fault in enumerate(self.simulated.faults):
+            key = f"simulated.fault {number}"
+            if fault.device not in roles:
+                raise ValueError(f"{key}.device: no simulated device {fault.device!r}{nearest(fault.device, roles)}")
+            kind = FAULTS[fault.fault]
+            if roles[fault.device] not in kind.roles:
+                others = [name for name, other in FAULTS.items() if roles[fault.device] in other.roles]
+                near = nearest(fault.fault, others)
+                raise ValueError(f"{key}.fault: {fault.fault!r} happens to a {kind.roles[0]} only{near}")
         return self
 
 

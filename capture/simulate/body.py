@@ -47,10 +47,10 @@ class Body:
     def __init__(self, spec: CameraSpec, state: Path, config: SimulatedConfig) -> None:
         """Switch the camera on.
 
-        spec    at its real size; `config.scale` is applied here
+        spec    at its real size; what `config` says of it is applied here
         state   the rig's state folder (see state.py)
         """
-        self.spec = spec.at_scale(config.scale)
+        self.spec = config.camera(spec)
         self._state = StateFolder(state)
         self.card = self._state.card(spec.name)
         (self.card / spec.photo_name).parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ class Body:
 
     def _draw_lag_ns(self) -> int:
         timing = self.spec.timing
-        lag_ms = max(timing.lag_ms / 2, self._random.normal(timing.lag_ms, timing.jitter_ms))
+        lag_ms = max(0.0, self._random.normal(timing.lag_ms, timing.jitter_ms))
         return round(lag_ms * 1e6)
 
     def _highest_number(self) -> int:

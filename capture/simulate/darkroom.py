@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
@@ -100,7 +100,7 @@ class Darkroom:
         return CameraError(f"simulated {self._camera}: its rendering process died", "see the messages above")
 
     def _start(self) -> subprocess.Popen[str]:
-        arguments = json.dumps([self._camera, str(self._state.root), asdict(self._config)])
+        arguments = json.dumps([self._camera, str(self._state.root), self._config.to_json()])
         command = [sys.executable, "-m", "dpedkit.capture.simulate.darkroom", arguments]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         return self._process
@@ -112,8 +112,8 @@ def main(arguments: str) -> None:
 
     camera, root, config = json.loads(arguments)
     os.nice(_NICE)
-    state, settings = StateFolder(Path(root)), SimulatedConfig(**config)
-    spec = camera_spec(camera).at_scale(settings.scale)
+    state, settings = StateFolder(Path(root)), SimulatedConfig.from_json(config)
+    spec = settings.camera(camera_spec(camera))
     folder = state.darkroom(camera)
     folder.mkdir(parents=True, exist_ok=True)
     orders: queue.Queue[tuple[int, int]] = queue.Queue()

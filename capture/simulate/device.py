@@ -1,5 +1,6 @@
 """The process of one simulated camera: `python -m dpedkit.capture.simulate.device --state DIR --name sony`.
 
+What the rig file says of it comes as `--config`, the JSON of a SimulatedConfig.
 It listens on a free port of 127.0.0.1, says which in the state folder, and ends on SIGTERM or when its standard input
 ends, so that it cannot outlive whoever started it.
 """
@@ -40,18 +41,14 @@ class Server(Protocol):
 
 def main() -> None:
     """Be one camera until told to stop."""
-    default = SimulatedConfig()
     parser = argparse.ArgumentParser(description="One camera of the simulated rig.")
     parser.add_argument("--state", type=Path, required=True, help="the rig's state folder")
     parser.add_argument("--name", required=True, help="which camera to be")
-    parser.add_argument("--scale", type=float, default=default.scale, help="size of its photos, (0, 1]")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of scenes, lags and noise")
-    parser.add_argument("--scenes", help="a folder of photos to use as scenes")
+    parser.add_argument("--config", default=SimulatedConfig().to_json(), help="the rig's settings, as JSON")
     parser.add_argument("--trust", type=Path, help="public adb key to let in beside this user's own")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
-    config = SimulatedConfig(options.scale, options.seed, options.scenes)
-    body = Body(camera_spec(options.name), options.state, config)
+    body = Body(camera_spec(options.name), options.state, SimulatedConfig.from_json(options.config))
     try:
         server = _server(body, options.trust)
         server.start()

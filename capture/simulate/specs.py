@@ -6,27 +6,79 @@ alignment or training look good.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, Self
 
+from dpedkit.capture.simulate.faults import ScriptedFault
 from dpedkit.errors import UsageError
 from dpedkit.images import PHOTO_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedConfig:
-    """What a simulated rig shows its cameras.
+class DeviceConfig:
+    """What a rig file says of one simulated camera.
 
-    scale   size of every photo relative to the real camera's, in (0, 1]
-    seed    of scenes, lags and noise
-    scenes  a folder of photos to use as scenes; None: generated ones
+    timing  values of its TimingSpec by their names, in place of its own
+    files   what one release makes, as file endings without the dot
+    faults  what goes wrong, and when
+    """
+
+    timing: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[str, ...] = ("jpg",)
+    faults: tuple[ScriptedFault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedConfig:
+    """What a simulated rig is, and shows its cameras.
+
+    scale    size of every photo relative to the real camera's, in (0, 1]
+    seed     of scenes, lags and noise
+    scenes   a folder of photos to use as scenes; None: generated ones
+    devices  name -> what differs from its specification
     """
 
     scale: float = 0.25
     seed: int = 0
     scenes: str | None = None
+    devices: Mapping[str, DeviceConfig] = field(default_factory=dict)
+
+    def device(self, name: str) -> DeviceConfig:
+        """Return what is said of that camera."""
+        return self.devices.get(name, DeviceConfig())
+
+    def camera(self, spec: CameraSpec) -> CameraSpec:
+        """Return the camera as it stands in this rig: `spec`, which is at its real size, with this rig's changes."""
+        width, height = spec.size_px
+        device = self.device(spec.name)
+        return replace(
+            spec,
+            size_px=(round(width * self.scale), round(height * self.scale)),
+            timing=replace(spec.timing, **device.timing),
+            files=device.files,
+        )
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads; equal settings give equal text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the settings that `to_json` wrote."""
+        record = json.loads(text)
+        devices = {
+            name: DeviceConfig(
+                device["timing"],
+                tuple(device["files"]),
+                tuple(ScriptedFault(f["fault"], tuple(f["shots"]), f["after_s"]) for f in device["faults"]),
+            )
+            for name, device in record.pop("devices").items()
+        }
+        return cls(**record, devices=devices)
 
     def scene_photos(self) -> list[Path]:
         """Return the photos to use as scenes, in name order; none where scenes are generated.
@@ -97,7 +149,7 @@ class LookSpec:
 class TimingSpec:
     """How a camera keeps time.
 
-    lag_ms, jitter_ms  release to shutter: mean and standard deviation (drawn per shot, never below lag_ms / 2)
+    lag_ms, jitter_ms  release to shutter: mean and standard deviation (drawn per shot, never below 0)
     exif_lag_ms        EXIF time minus shutter, device clock
     exif_step_ms       resolution of SubSecTimeOriginal
     write_ms           shutter to photo on the card, at least
@@ -122,6 +174,7 @@ class CameraSpec:
 
     size_px     (width, height)
     photo_name  path on the card, with {number} or {time} (device clock, to the millisecond)
+    files       what one release makes, as file endings without the dot
     f_number, focal_mm, focal_35mm, iso   for the EXIF block
     """
 
@@ -141,6 +194,7 @@ class CameraSpec:
     timing: TimingSpec
     battery_percent: int
     temperature_c: float
+    files: tuple[str, ...] = ("jpg",)
 
     def at_scale(self, scale: float) -> CameraSpec:
         """Return the same camera with a smaller sensor: `scale` times the width and height."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -84,7 +83,7 @@ class SimulatedRig:
             for spec in self._specs:
                 self._launch(spec.name)
             self.addresses = {spec.name: self._wait_for(spec.name, deadline) for spec in self._specs}
-            running = {"config": asdict(self._config), "addresses": self.addresses}
+            running = {"config": self._config.to_json(), "addresses": self.addresses}
             write_atomic(self._state.running, json.dumps(running).encode())
         except BaseException:
             self.stop()
@@ -131,7 +130,7 @@ class SimulatedRig:
         except FileNotFoundError:
             return False
         missing = [spec.name for spec in self._specs if spec.name not in running["addresses"]]
-        if missing or running["config"] != asdict(self._config):
+        if missing or running["config"] != self._config.to_json():
             raise UsageError(
                 f"a simulated rig with other settings or devices runs in {self._state.root}",
                 "stop the command that runs it, or use the same settings",
@@ -143,9 +142,7 @@ class SimulatedRig:
         self._state.port(name).unlink(missing_ok=True)
         self._state.log(name).parent.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "dpedkit.capture.simulate.device", "--state", str(self._state.root)]
-        command += ["--name", name, "--scale", str(self._config.scale), "--seed", str(self._config.seed)]
-        if self._config.scenes is not None:
-            command += ["--scenes", self._config.scenes]
+        command += ["--name", name, "--config", self._config.to_json()]
         if self._trusted_key is not None:
             command += ["--trust", str(self._trusted_key.absolute())]
         with self._state.log(name).open("wb") as log:

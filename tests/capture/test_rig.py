@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from dpedkit.capture.connect import simulated_config
 from dpedkit.capture.rig import load_rig, rig_template
+from dpedkit.capture.simulate.faults import ScriptedFault
+from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
 from dpedkit.errors import SettingsError
 
 DSLR = '[[device]]\nname = "dslr"\nrole = "dslr"\ndriver = "gphoto2"\naddress = "usb:1"\n'
 PHONE = '[[device]]\nname = "sony"\nrole = "phone"\ndriver = "adb"\naddress = "tcp:10.0.0.2:5555"\n'
 GOOD = 'name = "tripod"\n' + DSLR + PHONE
+SIMULATED = GOOD.replace("tcp:10.0.0.2:5555", "simulated")
+FAULTY = SIMULATED + '[[simulated.fault]]\ndevice = "sony"\n'
 
 
 def written(folder: Path, text: str) -> Path:
@@ -74,6 +79,18 @@ MISTAKES = {
     "a port that is none": (GOOD.replace(":5555", ":70000"), "a port from 1 to 65535"),
     "scale out of range": (GOOD + "[simulated]\nscale = 2", r"simulated\.scale: .*found 2"),
     "scenes that are not there": (GOOD + '[simulated]\nscenes = "nowhere"', r"simulated\.scenes: no folder .*nowhere"),
+    "timing of nobody": (SIMULATED + "[simulated.timing.sny]\nlag_ms = 5", r"timing\.sny: no simulated .*mean 'sony'"),
+    "timing of a real device": (GOOD + "[simulated.timing.sony]\nlag_ms = 5", r"simulated\.timing\.sony: no simulated"),
+    "timing that is none": (SIMULATED + "[simulated.timing.sony]\nlag = 5", r"timing\.sony\.lag: .*mean 'lag_ms'"),
+    "time that cannot be": (SIMULATED + "[simulated.timing.sony]\ncycle_ms = -5", r"timing\.sony\.cycle_ms: .*-5"),
+    "unknown fault": (FAULTY + 'fault = "late_fil"', r"fault 0: unknown fault 'late_fil', did you mean 'late_file'"),
+    "a fault of nobody": (
+        FAULTY.replace('device = "sony"', 'device = "soni"') + 'fault = "no_file"',
+        r"simulated\.fault 0\.device: no simulated device 'soni', did you mean 'sony'",
+    ),
+    "a DSLR's fault on a phone": (FAULTY + 'fault = "busy"', r"simulated\.fault 0\.fault: 'busy' happens to a dslr"),
+    "a fault before the first shot": (FAULTY + 'fault = "no_file"\nshots = [0]', r"fault 0\.shots 0: .*found 0"),
+    "a fault that takes no time": (FAULTY + 'fault = "no_file"\nafter_s = 1', "'no_file' takes no time"),
     "not TOML": ("name = ", "tripod.toml is not TOML: .*end of document"),
 }
 
@@ -113,3 +130,21 @@ def test_a_missing_rig_file_names_the_rigs_that_are_there(tmp_path: Path) -> Non
 def test_several_mistakes_are_counted(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"\(1 more after this one\)"):
         load_rig(written(tmp_path, GOOD + "lag_ms = -1\ntimeout_s = 0"))
+
+
+def test_what_a_rig_file_says_reaches_the_processes(tmp_path: Path) -> None:
+    text = FAULTY.replace("[[simulated", 'files = ["jpg", "dng"]\n[[simulated')
+    text += (
+        'fault = "late_file"\nshots = [3]\n[[simulated.fault]]\ndevice = "sony"\nfault = "slow_trigger"\nafter_s = 4\n'
+    )
+    text += "[simulated.timing.sony]\nlag_ms = 60\njitter_ms = 0\n[simulated]\nscale = 0.5\nseed = 3\n"
+    config = SimulatedConfig.from_json(simulated_config(load_rig(written(tmp_path, text))).to_json())
+    assert (config.scale, config.seed) == (0.5, 3)
+    assert config.device("sony").faults == (
+        ScriptedFault("late_file", (3,), 3.0),
+        ScriptedFault("slow_trigger", (), 4.0),
+    )
+    sony = config.camera(camera_spec("sony"))
+    assert (sony.timing.lag_ms, sony.timing.jitter_ms, sony.files) == (60, 0, ("jpg", "dng"))
+    assert sony.timing.exif_lag_ms == camera_spec("sony").timing.exif_lag_ms
+    assert sony.size_px == (2064, 1548)
