@@ -73,23 +73,32 @@ class Corpus:
         """Where `write_shard` puts the files that `replace_patches` names."""
         return self.root / "patches"
 
+    def sessions(self) -> pd.DataFrame:
+        """Return a row per session, oldest first.
+
+        session (its name) rig started_ns settings (dict)
+        """
+        return self._frame(queries.sessions())
+
     def shots(self) -> pd.DataFrame:
         """Return a row per shot, in order of its key.
 
-        shot session number scene scheduled_ns? status reason skew_ns? skew_bound_ns? split (missing: none yet)
+        shot session number scene scheduled_ns? status reason skew_ns? skew_bound_ns? flags (list of str)
+        devices (dict) retry_of (a shot; missing: it repeats none) split (missing: none yet)
         """
         return self._frame(queries.shots())
 
     def photos(self) -> pd.DataFrame:
-        """Return a row per photo, in order of shot and device.
+        """Return a row per photo, in order of shot, device and format.
 
-        shot device role split sha256 path size_bytes width height device_path taken_at exposure_s f_number iso
-        shutter_ns? shutter_bound_ns? sharpness clipped
+        shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
+        iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped
+        picture (whether it is the one of its device and shot that pairs are made of; a RAW file never is)
         """
         return self._frame(queries.photos())
 
     def pairs(self) -> pd.DataFrame:
-        """Return a row per phone photo and DSLR photo of the same shot, in order of shot and phone.
+        """Return a row per phone picture and DSLR picture of the same shot, in order of shot and phone.
 
         shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256
         alignment (its key; the current one) version status ("new" where there is none) reason residual_px

@@ -58,9 +58,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction as the one writer; it is committed at the end, or undone as a whole on any exception."""
-    with explained(engine), engine.execution_options(writes=True).begin() as connection:
+def writing(engine: Engine, *, foreign_keys: bool = True) -> Iterator[Connection]:
+    """Open a transaction as the one writer; it is committed at the end, or undone as a whole on any exception.
+
+    foreign_keys  False: SQLite does not watch them, as it must not while a table makes way for its successor
+    """
+    with explained(engine), engine.execution_options(writes=True, unwatched=not foreign_keys).begin() as connection:
         yield connection
 
 
@@ -86,12 +89,15 @@ def explained(engine: Engine) -> Iterator[None]:
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions begin in _begin, not whenever sqlite3 thinks fit
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
-    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # what was committed outlasts a power cut, at an fsync each
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("writes", False)
+    options = connection.get_execution_options()
+    writes = options.get("writes", False)
     if connection.dialect.name == "sqlite":
+        # in vain once a transaction has begun, https://sqlite.org/pragma.html#pragma_foreign_keys
+        connection.exec_driver_sql(f"PRAGMA foreign_keys = {'OFF' if options.get('unwatched') else 'ON'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
     elif writes:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")

@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 
 from dpedkit.db.frames import Query
 from dpedkit.db.pairs import ShardPairs
+from dpedkit.db.queries import is_picture
 from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Snapshot, SnapshotPatch, Split
 from dpedkit.errors import CorpusError
 
@@ -46,14 +47,16 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
     Raises:
         CorpusError: there are none, or they are not all of one size.
     """
-    photo = aliased(Photo)
+    photo, dslr = aliased(Photo), aliased(Photo)
     statement = (
         _located()
         .join(Alignment, Patch.alignment_id == Alignment.id)
         .join(photo, Alignment.phone_photo_id == photo.id)
+        .join(dslr, Alignment.dslr_photo_id == dslr.id)
         .join(Device, photo.device_id == Device.id)
         .join(Split, photo.shot_id == Split.shot_id)
-        .where(Patch.keep, Alignment.current, Device.name == phone, Split.split == split)
+        .where(Patch.keep, Alignment.current, is_picture(photo), is_picture(dslr))
+        .where(Device.name == phone, Split.split == split)
     )
     rows = sorted(connection.execute(statement), key=lambda row: row.key)  # no database's own idea of an order
     if not rows:

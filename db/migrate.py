@@ -38,11 +38,12 @@ def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
     with reading(engine) as connection:
         found = _revision(connection, script)
     if found != head:
-        with writing(engine) as connection:
+        with writing(engine, foreign_keys=False) as connection:
             found = _revision(connection, script)  # another process may have been here first
             if found not in (None, head) and engine.dialect.name == "sqlite":
                 _back_up(engine, str(found))
             _run(connection, script)
+            _check_references(connection)
     if engine.dialect.name == "sqlite":
         _use_wal(engine)
 
@@ -74,6 +75,18 @@ def _run(connection: Connection, script: ScriptDirectory) -> None:
     with EnvironmentContext(Config(), script, fn=missing) as environment:
         environment.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
         environment.run_migrations()
+
+
+def _check_references(connection: Connection) -> None:
+    """Undo an upgrade that would leave a row pointing nowhere."""
+    if connection.dialect.name != "sqlite":
+        return  # watched all the time there
+    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all():
+        tables = ", ".join(sorted({row[0] for row in broken}))
+        raise CorpusError(
+            f"{connection.engine.url.database} has rows that point nowhere, in: {tables}",
+            "nothing was changed; put back a backup (corpus.db.backup-*)",
+        )
 
 
 def _back_up(engine: Engine, revision: str) -> None:

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from sqlalchemy import case, func, select
+from sqlalchemy import ColumnElement, case, exists, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.frames import Query
 from dpedkit.db.schema import Alignment, Device, Patch, Photo, Run, Score, Session, Shard, Shot, Split
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
+RAW_FORMATS = ("cr2", "cr3", "nef", "arw", "dng")
+
 _phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
+
+
+def is_picture(photo: type[Photo]) -> ColumnElement[bool]:
+    """Whether a photo is the one of its device and shot that stands for it in a pair.
+
+    That is the one that is not RAW; of several, the last by the name of its format: JPEG before HEIC.
+    """
+    better = aliased(Photo)
+    return photo.format.not_in(RAW_FORMATS) & ~exists().where(
+        better.shot_id == photo.shot_id,
+        better.device_id == photo.device_id,
+        better.format.not_in(RAW_FORMATS),
+        better.format > photo.format,
+    )
+
+
+def sessions() -> Query:
+    """Return every session."""
+    return select(Session.name.label("session"), Session.rig, Session.started_ns, Session.settings).order_by(
+        Session.started_ns, Session.id
+    )
 
 
 def shots() -> Query:
@@ -25,6 +48,9 @@ def shots() -> Query:
             Shot.reason,
             Shot.skew_ns,
             Shot.skew_bound_ns,
+            Shot.flags,
+            Shot.devices,
+            Shot.retry_of,
             Split.split,
         )
         .join_from(Shot, Session)
@@ -37,16 +63,23 @@ def photos() -> Query:
     """Return every photo with its shot, device and split."""
     own = [column for column in Photo.__table__.c if column.name not in ("id", "shot_id", "device_id")]
     return (
-        select(Shot.key.label("shot"), Device.name.label("device"), Device.role, Split.split, *own)
+        select(
+            Shot.key.label("shot"),
+            Device.name.label("device"),
+            Device.role,
+            Split.split,
+            *own,
+            is_picture(Photo).label("picture"),
+        )
         .join_from(Photo, Shot)
         .join(Device)
         .outerjoin(Split, Split.shot_id == Shot.id)
-        .order_by(Shot.key, Device.name)
+        .order_by(Shot.key, Device.name, Photo.format)
     )
 
 
 def pairs() -> Query:
-    """Return every phone photo and DSLR photo of the same shot, with their current alignment and its patches."""
+    """Return every phone and DSLR picture of the same shot, with their current alignment and its patches."""
     cut = (
         select(
             Patch.alignment_id,
@@ -95,6 +128,7 @@ def pairs() -> Query:
         )
         .outerjoin(cut, cut.c.alignment_id == Alignment.id)
         .outerjoin(Shard, Shard.id == cut.c.shard_id)
+        .where(is_picture(_phone), is_picture(_dslr))
         .order_by(Shot.key, _phone_device.name, _dslr_device.name)
     )
 
@@ -122,7 +156,7 @@ def patch_alignments() -> Query:
         .join(_dslr_device, _dslr.device_id == _dslr_device.id)
         .join(Shot, _phone.shot_id == Shot.id)
         .outerjoin(Split, Split.shot_id == Shot.id)
-        .where(Alignment.current)
+        .where(Alignment.current, is_picture(_phone), is_picture(_dslr))
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 from dpedkit.types import Json
@@ -22,7 +23,10 @@ class DeviceRecord:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """One run of the capture command, or one import; `name` starts its shots' keys."""
+    """One run of the capture command, or one import; `name` starts its shots' keys.
+
+    settings  what the stage that made it wants to remember; `Store.update_session` changes it
+    """
 
     name: str
     rig: str
@@ -38,6 +42,9 @@ class ShotRecord:
     session        name of a session that was added before
     reason         why it is incomplete
     skew_ns        largest difference of shutter times, known to +- skew_bound_ns; None: not known
+    flags          short words on what is odd about it, such as "skew" or "exposure sony"
+    devices        device name -> what was known of it when it was fired; as JSON
+    retry_of       key of the shot that it repeats, which was added before
     """
 
     key: str
@@ -49,35 +56,51 @@ class ShotRecord:
     reason: str = ""
     skew_ns: int | None = None
     skew_bound_ns: int | None = None
+    flags: tuple[str, ...] = ()
+    devices: Json = field(default_factory=dict)
+    retry_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoRecord:
-    """One photo of a shot.
+    """One photo of a shot, which may hold several of a device if each has a format of its own (RAW + JPEG).
 
-    device       name of a device that was added before
-    path         where its file lies, relative to the workspace, with forward slashes
-    device_path  where it lay on the camera
-    taken_at     its EXIF time, as text; "" where it has none
-    shutter_ns   when its shutter opened, known to +- shutter_bound_ns; None: not known
-    clipped      share of pixels, 0 to 1
+    device         name of a device that was added before
+    path           where its file lies, relative to the workspace, with forward slashes
+    width, height  px; None where nobody could read it
+    device_path    where it lay on the camera
+    taken_at       its EXIF time, as text; "" where it has none
+    white_balance  as the photo tells it
+    focus_m        what it was focused at, m; infinity where it says so
+    release_ns     when its release command took effect; None: not known
+    shutter_ns     when its shutter opened, known to +- shutter_bound_ns; None: not known
+    clipped        share of pixels, 0 to 1
+    format         "jpg", "cr2", ...; left out, the ending of `path` in lower case
     """
 
     device: str
     path: str
     sha256: str
     size_bytes: int
-    width: int
-    height: int
+    width: int | None
+    height: int | None
     device_path: str = ""
     taken_at: str = ""
     exposure_s: float | None = None
     f_number: float | None = None
     iso: float | None = None
+    white_balance: str | None = None
+    focus_m: float | None = None
+    release_ns: int | None = None
     shutter_ns: int | None = None
     shutter_bound_ns: int | None = None
     sharpness: float | None = None
     clipped: float | None = None
+    format: str = ""
+
+    def __post_init__(self) -> None:
+        """Take the format from the path where it is left out."""
+        object.__setattr__(self, "format", self.format or PurePosixPath(self.path).suffix.lower().removeprefix("."))
 
 
 @dataclass(frozen=True, slots=True)

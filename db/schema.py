@@ -34,7 +34,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {Json: JSON, float: Double}  # noqa: RUF012  (SQLAlchemy's own attribute)
+    type_annotation_map = {Json: JSON, list[str]: JSON, float: Double}  # noqa: RUF012  (SQLAlchemy's own attribute)
 
 
 class Device(Base):
@@ -60,7 +60,12 @@ class Session(Base):
 
 
 class Shot(Base):
-    """One firing of the rig. `skew_ns` is the largest shutter-time difference, known to +- `skew_bound_ns`."""
+    """One firing of the rig. `skew_ns` is the largest shutter-time difference, known to +- `skew_bound_ns`.
+
+    flags     short words, such as "skew"
+    devices   device name -> what was known of it when it was fired, in the capture stage's own terms
+    retry_of  key of the shot it repeats
+    """
 
     __tablename__ = "shot"
     id: Mapped[Id]
@@ -73,26 +78,39 @@ class Shot(Base):
     reason: Mapped[str]
     skew_ns: Mapped[Ns | None]
     skew_bound_ns: Mapped[Ns | None]
+    flags: Mapped[list[str]]
+    devices: Mapped[Json]
+    retry_of: Mapped[str | None]
 
 
 class Photo(Base):
-    """A file a camera gave us, never rewritten. `taken_at` is its EXIF time as text; `clipped` a share of pixels."""
+    """A file a camera gave us, never rewritten; a shot may hold several of one device, each in its own format.
+
+    format      the file's ending, lower case without the dot
+    taken_at    its EXIF time as text
+    release_ns  when the release command took effect
+    clipped     share of pixels
+    """
 
     __tablename__ = "photo"
-    __table_args__ = (UniqueConstraint("shot_id", "device_id"),)
+    __table_args__ = (UniqueConstraint("shot_id", "device_id", "format"),)
     id: Mapped[Id]
     shot_id: Mapped[int] = mapped_column(ForeignKey("shot.id"))
     device_id: Mapped[int] = mapped_column(ForeignKey("device.id"), index=True)
     sha256: Mapped[Name]
     path: Mapped[Name]
+    format: Mapped[str]
     size_bytes: Mapped[Ns]
-    width: Mapped[int]
-    height: Mapped[int]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
     device_path: Mapped[str]
     taken_at: Mapped[str]
     exposure_s: Mapped[float | None]
     f_number: Mapped[float | None]
     iso: Mapped[float | None]
+    white_balance: Mapped[str | None]
+    focus_m: Mapped[float | None]
+    release_ns: Mapped[Ns | None]
     shutter_ns: Mapped[Ns | None]
     shutter_bound_ns: Mapped[Ns | None]
     sharpness: Mapped[float | None]

@@ -39,7 +39,8 @@ from dpedkit.db.schema import (
 from dpedkit.db.schema import Snapshot as SnapshotRow
 from dpedkit.db.splits import DEFAULT_SHARES, assign_splits
 from dpedkit.db.upsert import row_of, upsert
-from dpedkit.errors import CorpusError
+from dpedkit.errors import CorpusError, KnownPhoto
+from dpedkit.types import Json
 
 
 class Store:
@@ -61,19 +62,29 @@ class Store:
             upsert(connection, Device, ["name"], [row_of(device) for device in devices])
             upsert(connection, Session, ["name"], [row_of(session)])
 
+    def update_session(self, name: str, settings: Json) -> None:
+        """Change what a session remembers: the keys of `settings` take their place, the others stay."""
+        with writing(self._engine) as connection:
+            session_id = _id(connection, Session, "name", name)
+            before: Json = connection.execute(select(Session.settings).filter_by(id=session_id)).scalar_one()
+            connection.execute(update(Session).filter_by(id=session_id).values(settings=before | settings))
+
     def add_shot(self, shot: ShotRecord, photos: Sequence[PhotoRecord]) -> None:
-        """Add a shot with the photos it has so far.
+        """Add a shot with the photos it has so far, or what is newly known about it.
 
         Raises:
-            CorpusError: a photo that another shot holds, or a different one of the same device in this shot.
+            KnownPhoto: a photo that is in the corpus already, in another place.
+            CorpusError: a different photo of the same device and format in this shot.
         """
         with writing(self._engine) as connection:
+            if shot.retry_of is not None:
+                _id(connection, Shot, "key", shot.retry_of)
             session_id = _id(connection, Session, "name", shot.session)
             upsert(connection, Shot, ["key"], [row_of(shot, "session", session_id=session_id)])
             _add_photos(connection, shot.key, photos)
 
     def add_photo(self, shot: str, photo: PhotoRecord) -> None:
-        """Add one photo to a shot, or what is newly known about it."""
+        """Add one photo to a shot, or what is newly known about it; raises like `add_shot`."""
         with writing(self._engine) as connection:
             _add_photos(connection, shot, [photo])
 
@@ -186,24 +197,27 @@ def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord]
         if PurePosixPath(photo.path).is_absolute() or "\\" in photo.path:
             raise ValueError(f"want a path relative to the workspace with forward slashes, got {photo.path!r}")
         device_id = _id(connection, Device, "name", photo.device)
-        same_place = (Photo.shot_id == shot_id) & (Photo.device_id == device_id)
+        same_place = (Photo.shot_id == shot_id) & (Photo.device_id == device_id) & (Photo.format == photo.format)
         found = connection.execute(
-            select(Shot.key, Device.name, Photo.sha256, Photo.path)
+            select(Shot.key, Device.name, Photo.sha256, Photo.path, Photo.format)
             .select_from(Photo)
             .join(Shot)
             .join(Device)
             .where(same_place | (Photo.sha256 == photo.sha256) | (Photo.path == photo.path))
         ).all()
         for other in found:
-            if tuple(other) != (shot, photo.device, photo.sha256, photo.path):
-                raise CorpusError(
-                    f"{photo.path} ({photo.device}, {shot}) clashes with {other.path} ({other.name}, {other.key})",
-                    "a photo belongs to one shot, and a shot holds one photo of each device",
-                )
+            if tuple(other) == (shot, photo.device, photo.sha256, photo.path, photo.format):
+                continue
+            if other.sha256 == photo.sha256:
+                raise KnownPhoto(f"{photo.path} ({photo.device}, {shot})", other.key, other.name, other.path)
+            raise CorpusError(
+                f"{photo.path} ({photo.device}, {shot}) clashes with {other.path} ({other.name}, {other.key})",
+                "a shot holds one photo of each device and format",
+            )
         upsert(
             connection,
             Photo,
-            ["shot_id", "device_id"],
+            ["shot_id", "device_id", "format"],
             [row_of(photo, "device", shot_id=shot_id, device_id=device_id)],
         )
 

@@ -8,6 +8,7 @@
     ├── ImageError                1   a photo that cannot be read or written
     │   └── ImageTooLarge         1
     ├── CorpusError               1   the index and the files do not hold what a stage needs
+    │   └── KnownPhoto            1   a photo that the corpus holds in another place already
     ├── StorageError              1   full disk, missing rights, a lock held by someone else
     ├── PairRejected              1   two photos that do not show the same scene well enough
     ├── TrainError                1   a run that cannot start or has gone wrong
@@ -73,6 +74,21 @@ class ImageTooLarge(ImageError):
 
 class CorpusError(DpedError):
     """The index and the files do not hold what a stage needs."""
+
+
+class KnownPhoto(CorpusError):
+    """A photo that the corpus holds in another place already, byte for byte.
+
+    shot, device, path  where it is held: the shot's key, the device's name, the file relative to the workspace
+    """
+
+    def __init__(self, photo: str, shot: str, device: str, path: str) -> None:
+        super().__init__(
+            f"{photo} clashes with {path} ({device}, {shot}), which holds the same bytes",
+            "a photo belongs to one device and one shot",
+        )
+        self.args = (photo, shot, device, path)
+        self.shot, self.device, self.path = shot, device, path
 
 
 class StorageError(DpedError):

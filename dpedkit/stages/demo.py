@@ -146,7 +146,7 @@ def _enhance(workspace: Workspace, phone: str, run: str, progress: Progress) -> 
     """Enhance the phone's held-out photos; shot -> result."""
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         photos = corpus.photos()
-    held_out = photos[(photos["device"] == phone) & (photos["split"] == "test")]
+    held_out = photos[(photos["device"] == phone) & (photos["split"] == "test") & photos["picture"]]
     sources = {row.shot: workspace.root / row.path for row in rows(held_out)}
     output = workspace.root / "enhanced" / run
     done = enhance_photos(

@@ -139,7 +139,7 @@ def _methods(workspace: Workspace, corpus: Corpus, phone: str, progress: Progres
 
 def _test_photos(workspace: Workspace, corpus: Corpus, patches: pd.DataFrame, phone: str) -> Iterator[_TestPhoto]:
     photos = corpus.photos()
-    paths = photos[photos["device"] == phone].set_index("shot")["path"]
+    paths = photos[(photos["device"] == phone) & photos["picture"]].set_index("shot")["path"]
     limit_px = int(workspace.settings.images.limit_mp * 1e6)
     for shot, mine in patches.groupby("shot"):
         dslr = np.concatenate(

@@ -31,7 +31,7 @@ NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 def upgrade():
     op.create_table("place", sa.Column("id", sa.Integer(), primary_key=True))
@@ -120,7 +120,7 @@ def newer_migrations(tmp_path: Path) -> Path:
     """The migrations of a dpedkit one revision ahead of this one."""
     folder = tmp_path / "newer"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0002_place.py").write_text(NEXT_REVISION)
+    (folder / "versions" / "r0003_place.py").write_text(NEXT_REVISION)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,14 +15,15 @@ from dpedkit.db import (
     AlignmentRecord,
     Corpus,
     PatchRecord,
+    PhotoRecord,
     RunRecord,
     ScoreRecord,
     ShotRecord,
     write_shard,
 )
-from dpedkit.errors import CorpusError
+from dpedkit.errors import CorpusError, KnownPhoto
 
-FRAMES = ("shots", "photos", "pairs", "patches", "runs", "scores")
+FRAMES = ("sessions", "shots", "photos", "pairs", "patches", "runs", "scores")
 
 
 def test_writing_everything_again_changes_nothing(build: Callable, corpus: Corpus) -> None:
@@ -57,9 +59,80 @@ def test_a_photo_that_clashes_with_another_undoes_its_whole_shot(build: Callable
         corpus.store.add_shot(ShotRecord("s/0001", "s", 1, scene="changed"), [clash])
     assert corpus.photos().equals(before)
     assert corpus.shots()["scene"].tolist() == [""]
-    with pytest.raises(CorpusError, match="clashes with"):
+    with pytest.raises(KnownPhoto, match="clashes with") as caught:
         corpus.store.add_shot(ShotRecord("s/0002", "s", 2), [build.photo("s/0001", "sony")])
+    assert (caught.value.shot, caught.value.device) == ("s/0001", "sony")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert len(corpus.shots()) == 1
+
+
+def test_a_shot_holds_every_format_of_a_device_but_one_photo_stands_for_it_in_a_pair(
+    build: Callable, corpus: Corpus
+) -> None:
+    build.session()
+    shot = build.shot(1)
+    for device, ending in (("canon", "CR2"), ("sony", "dng"), ("sony", "heic")):
+        path = f"photos/{shot}_{device}.{ending}"
+        corpus.store.add_photo(shot, PhotoRecord(device, path, f"{device} {ending}", 10, None, None))
+    photos = corpus.photos().set_index(["device", "format"])
+    assert photos["picture"].to_dict() == {
+        ("canon", "cr2"): False,
+        ("canon", "jpg"): True,
+        ("iphone", "jpg"): True,
+        ("sony", "dng"): False,
+        ("sony", "heic"): False,
+        ("sony", "jpg"): True,
+    }
+    assert photos.loc[[("canon", "cr2")], "width"].isna().all()
+    assert corpus.pairs()[["phone", "phone_path", "dslr_path"]].to_numpy().tolist() == [
+        ["iphone", f"photos/{shot}_iphone.jpg", f"photos/{shot}_canon.jpg"],
+        ["sony", f"photos/{shot}_sony.jpg", f"photos/{shot}_canon.jpg"],
+    ]
+    with pytest.raises(CorpusError, match="one photo of each device and format"):
+        corpus.store.add_photo(shot, PhotoRecord("canon", "photos/another.cr2", "another", 10, None, None))
+
+
+def test_patches_of_a_photo_that_a_better_one_replaced_are_no_longer_of_use(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    shot = "s/0001"
+    heic = PhotoRecord("sony", "photos/s/0001_sony.heic", "heic", 10, 60, 40)
+    corpus.store.add_shot(ShotRecord(shot, "s", 1), [build.photo(shot, "canon"), heic])
+    corpus.store.add_alignment(AlignmentRecord("old", "heic", build.photo(shot, "canon").sha256, "1", "aligned"))
+    build.patches("old", range(8))
+    corpus.store.assign_splits(seed=0, shares={"train": 1.0, "val": 0.0, "test": 0.0})
+    assert len(corpus.pair_source("sony", "train")) == 6
+    corpus.store.add_photo(shot, build.photo(shot, "sony"))
+    assert corpus.pairs()["phone_path"].tolist() == ["photos/s/0001_sony.jpg"]
+    assert corpus.patches().empty
+    build.patches(build.alignment(shot, "sony"), range(4))
+    assert len(corpus.pair_source("sony", "train")) == 3
+
+
+def test_a_session_and_its_shots_remember_what_they_are_told(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    corpus.store.update_session("s", {"status": "done", "interval_s": 2.5})
+    assert corpus.sessions().iloc[0].to_dict() == {
+        "session": "s",
+        "rig": "tripod",
+        "started_ns": 1,
+        "settings": {"shots": 3, "status": "done", "interval_s": 2.5},
+    }
+    build.shot(1)
+    devices = {"sony": {"clock": {"offset_ns": -1_790_000_000_123_456_789, "bound_ns": 7}}, "canon": {}}
+    shot = ShotRecord("s/0002", "s", 2, flags=("skew", "exposure sony"), devices=devices, retry_of="s/0001")
+    photo = replace(
+        build.photo("s/0002", "sony"), white_balance="auto", focus_m=math.inf, release_ns=1_790_000_000_123_456_788
+    )
+    corpus.store.add_shot(shot, [photo])
+    first, second = corpus.shots()[["flags", "devices", "retry_of"]].to_numpy().tolist()
+    assert first[:2] == [[], {}]
+    assert math.isnan(first[2])
+    assert second == [["skew", "exposure sony"], devices, "s/0001"]
+    row = corpus.photos().query("shot == 's/0002'").iloc[0]
+    assert row[["white_balance", "focus_m"]].tolist() == ["auto", math.inf]
+    assert row["release_ns"] == 1_790_000_000_123_456_788
+    with pytest.raises(CorpusError, match="no shot 's/0009'"):
+        corpus.store.add_shot(replace(shot, key="s/0003", retry_of="s/0009"), [])
 
 
 @pytest.mark.parametrize("path", ["/home/me/a.jpg", "photos\\a.jpg"])
@@ -82,6 +155,7 @@ def test_what_is_not_in_the_corpus_is_named(build: Callable, corpus: Corpus) -> 
         "alignment 'y'": lambda: corpus.alignment_model("y"),
         "snapshot 'x'": lambda: store.add_run(RunRecord("r", "sony", "dped", "x")),
         "snapshot 'y'": lambda: corpus.pair_source("y"),
+        "session 'y'": lambda: store.update_session("y", {}),
         "run 'x'": lambda: store.update_run("x", "done"),
         "'nokia' in split 'train'": lambda: store.freeze("nokia", "train"),
     }
