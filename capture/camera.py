@@ -145,3 +145,7 @@ class Camera(Protocol):
     def delete(self, photo: CameraFile) -> None:
         """Remove a photo from the device; one that no longer has the announced size is left alone, with CameraError."""
         ...
+
+    def diagnose(self) -> str:
+        """Say what may have kept a photo from coming ("its screen is locked"); "" where nothing seems wrong."""
+        ...

@@ -1,31 +1,72 @@
-"""A session: all cameras of a rig held open, fired together, shot after shot."""
+"""A session: all cameras of a rig held open, fired together, shot after shot, while the photos come in behind."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, as_completed
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-from dpedkit.capture.camera import Camera, CameraInfo, ClockOffset
+from dpedkit.capture.camera import Camera, CameraInfo, ClockOffset, Release
 from dpedkit.capture.drivers import find_driver
+from dpedkit.capture.events import Event, Failed, Planned, Ready, Settled, Stored
+from dpedkit.capture.orders import Order
 from dpedkit.capture.rig import Device, Rig
-from dpedkit.capture.shot import Role, ShotPlan, ShotResult, StoredPhoto
-from dpedkit.capture.worker import Armed, Taken, Worker
+from dpedkit.capture.shot import Role, Shot, ShotPlan, ShotResult
+from dpedkit.capture.worker import Handling, Worker
 from dpedkit.errors import CameraError, DpedError, StorageError
 from dpedkit.files import storage_error
 
 T = TypeVar("T")
+Tell = Callable[[Event], None]
 
-_HEAD_START_NS = 300_000_000  # from the decision to fire to the first release: time for a script to reach a phone
+_HEAD_START_NS = 150_000_000  # from the decision to fire to the first release: a piece of a pull, a script to a phone
 
 
-def _ignore(_photo: StoredPhoto) -> None:
-    pass
+@dataclass(frozen=True, slots=True)
+class ShotRequest:
+    """A shot that is wanted.
+
+    number         within the session; no photo of this number may exist yet
+    not_before_ns  host wall clock, ns
+    retry_of       number of the shot that it repeats
+    """
+
+    number: int
+    scene: str = ""
+    not_before_ns: int = 0
+    retry_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastShot:
+    """A shot of an earlier process.
+
+    clocks    device name -> its clock, as it was compared before the shot
+    releases  device name -> when it gave the release command, where that was recorded
+    """
+
+    shot: Shot
+    clocks: Mapping[str, ClockOffset]
+    releases: Mapping[str, Release]
+
+    def order(self, worker: Worker) -> Order:
+        """Return what one device was told."""
+        device, plan = worker.device, self.shot.plan
+        mine = [photo for photo in self.shot.photos if photo.device == device.name]
+        return Order(
+            plan,
+            self.shot.owed[device.name],
+            plan.at_ns - worker.handling.lag_ns,
+            device.timeout_s,
+            self.clocks.get(device.name),
+            self.releases.get(device.name),
+            {photo.path.suffix: photo.on_device.path for photo in mine},
+        )
 
 
 class Session:
@@ -35,6 +76,9 @@ class Session:
         result = session.shoot(1, "street")
 
     Photos go to photos/SESSION/NNNN_DEVICE.ext, byte for byte as the cameras gave them.
+
+    handling  device name -> what calibration found about it; a device without is taken as its rig file says
+    needs_all False: devices that do not answer are left out, and are in `missing`
 
     Entering raises:
         CameraNotFound: one device is missing (CameraError, naming them all, if there are more); none stays open.
@@ -48,19 +92,37 @@ class Session:
         session_key: str,
         keys: Path,
         *,
+        handling: Mapping[str, Handling] | None = None,
+        needs_all: bool = True,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._workers = make_workers(rig, addresses, keys)
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._key = session_key
         self._folder = photos / session_key
         self._clock_ns = clock_ns
+        self._needs_all = needs_all
+        self._shots: dict[int, Shot] = {}
+        self._unready: set[int] = set()
+        self._unsettled: set[int] = set()
+        self._closed = False
+        self.missing: dict[str, DpedError] = {}
+        known = handling or {}
+        self._workers = [
+            Worker(
+                device,
+                make_camera(device, addresses[device.name], keys),
+                self._folder,
+                self._events.put,
+                handling=known.get(device.name),
+                clock_ns=clock_ns,
+            )
+            for device in rig.devices
+        ]
 
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            opened = _together(self._workers, lambda worker: worker.open())
-            if failures := {name: answer for name, answer in opened.items() if isinstance(answer, DpedError)}:
-                raise _one_error(failures)
+            self._open(lambda worker: worker.open())
         except OSError as error:
             self._close()
             raise storage_error(error, self._folder) from error
@@ -74,60 +136,149 @@ class Session:
     ) -> None:
         self._close()
 
-    def shoot(self, number: int, scene: str = "", on_photo: Callable[[StoredPhoto], None] = _ignore) -> ShotResult:
-        """Fire every camera at one moment and store what they took.
+    def shoot(self, number: int, scene: str = "", tell: Tell = lambda _event: None) -> ShotResult:
+        """Fire every camera at one moment and wait for everything they took; see `run`."""
+        requests = iter([ShotRequest(number, scene)])
+        self.run(lambda: next(requests, None), tell)
+        return self._shots[number].result
 
-        number    of the shot within the session; no file of this number may exist yet
-        on_photo  called on this thread with each photo once it is on the disk; once more with the photo that it was
-                  busy with when Ctrl-C came
+    def run(self, next_shot: Callable[[], ShotRequest | None], tell: Tell) -> None:
+        """Fire shot after shot, each as soon as every device is ready for it; return when all are settled.
 
-        A device that fails does not take the others with it: it is in the result's failures.
+        next_shot  is asked whenever the rig is ready, and once more when nothing is left to wait for; None: no more
+        tell       is called on this thread with everything that happens: with Planned before a shot is fired, with
+                   Stored for each photo once it is on the disk. When Ctrl-C comes, it is called with everything that
+                   happened before, and once more with the event that it was busy with.
+
+        A device that fails does not take the others with it: it is in the shot's failures.
 
         Raises:
-            StorageError: photos of this number are there already, or the disk is full; what was stored stays.
+            StorageError: photos of that number are there already, or the disk is full; what was stored stays.
         """
-        if there := sorted(self._folder.glob(f"{number:04d}_*")):
-            raise StorageError(f"{there[0]} is there already", "give the shot another number: no photo is overwritten")
-        armed = _together(self._workers, lambda worker: worker.arm())
-        failures = {name: answer for name, answer in armed.items() if isinstance(answer, DpedError)}
-        ready = [(worker, answer) for worker in self._workers if isinstance(answer := armed[worker.device.name], Armed)]
-        lead_ns = max((worker.device.lag_ns for worker, _ in ready), default=0) + _HEAD_START_NS
-        plan = ShotPlan(self._key, number, scene, self._clock_ns() + lead_ns)
-        shots = self._fire(plan, ready, on_photo)
-        for shot in shots.values():
-            if isinstance(shot.failure, StorageError):
-                raise shot.failure  # no fault of the device: the next shot would end the same way
-        photos = tuple(photo for shot in shots.values() for photo in shot.photos)
-        return ShotResult(plan, photos, failures | {name: shot.failure for name, shot in shots.items() if shot.failure})
+        full: StorageError | None = None
+        telling: list[Event] = []
 
-    def _fire(
-        self, plan: ShotPlan, ready: Sequence[tuple[Worker, Armed]], on_photo: Callable[[StoredPhoto], None]
-    ) -> dict[str, Taken]:
-        """Take the shot on every camera's own thread; device name -> what it gave."""
-        jobs: dict[Future[Taken], str] = {}
-        told: set[Path] = set()
-
-        def tell(job: Future[Taken]) -> None:
-            for photo in job.result().photos:
-                if photo.path not in told:
-                    on_photo(photo)
-                    told.add(photo.path)
+        def pass_on(event: Event) -> None:
+            telling.append(event)
+            tell(event)
+            telling.pop()
 
         try:
-            for worker, armed in ready:
-                jobs[worker.call(partial(worker.take, plan, armed, self._folder))] = worker.device.name
-            for job in as_completed(jobs):
-                tell(job)
+            while True:
+                if full is None and not self._unready and (request := next_shot()) is not None:
+                    self._start(request, pass_on)
+                    continue
+                if not self._unsettled and self._events.empty():
+                    break
+                event = self._events.get()
+                if isinstance(event, Failed) and isinstance(event.error, StorageError):
+                    full = full or event.error
+                self._take(event, pass_on)
         except BaseException:
-            for worker in self._workers:
-                worker.interrupt()
-            for job in jobs:  # what was on the disk before Ctrl-C came is not forgotten
-                tell(job)
+            self._close()
+            for event in telling:
+                tell(event)
+            while not self._events.empty():
+                self._take(self._events.get(), tell)
             raise
-        return {name: job.result() for job, name in jobs.items()}
+        if full is not None:
+            raise full  # no fault of a device: the next shot would end the same way
+
+    def resume(self, past: Sequence[PastShot], known: Mapping[str, Sequence[str]], tell: Tell) -> None:
+        """Bring over what the devices still hold of shots of an earlier process; `tell` hears of it as in `run`.
+
+        past   all shots of that session, in their order
+        known  device name -> the photos that were on it before that session, and those that are stored
+
+        Raises:
+            StorageError: the disk is full; what was stored stays.
+        """
+        for one in past:
+            self._shots[one.shot.plan.number] = one.shot
+        there = [worker for worker in self._workers if worker.device.name not in self.missing]
+        for worker in there:
+            name = worker.device.name
+            orders = [one.order(worker) for one in past if name in one.shot.owed]
+            worker.call(partial(worker.resume, orders, known.get(name, ())))
+        answers = _together(there, lambda worker: worker.collect())
+        while not self._events.empty():
+            self._take(self._events.get(), tell)
+        full = [answer for answer in answers.values() if isinstance(answer, StorageError)]
+        if full:
+            raise full[0]
+        for one in past:
+            self._close_books(one.shot.plan.number, answers, tell)
+
+    def _close_books(self, number: int, answers: Mapping[str, DpedError | None], tell: Tell) -> None:
+        """Give up what a shot of the past is owed and no device holds."""
+        for device in self._shots[number].owed:
+            if not self._shots[number].has_paid(device) and device not in self._shots[number].failures:
+                gone = CameraError(f"{device}: it holds no photo of this shot", "the shot can only be taken again")
+                error = self.missing.get(device) or answers.get(device) or gone
+                self._take(Failed(device, number, error), tell)
+
+    def _start(self, request: ShotRequest, tell: Tell) -> None:
+        """Plan a shot, tell of it, and give every device its order."""
+        if there := sorted(self._folder.glob(f"{request.number:04d}_*")):
+            raise StorageError(f"{there[0]} is there already", "give the shot another number: no photo is overwritten")
+        armed = _together(self._workers, lambda worker: worker.arm())
+        ready = [worker for worker in self._workers if not isinstance(armed[worker.device.name], DpedError)]
+        plan = ShotPlan(self._key, request.number, request.scene, self._earliest_ns(ready, request), request.retry_of)
+        clocks: dict[str, ClockOffset | None] = {}
+        for name, answer in armed.items():
+            clocks[name] = None if isinstance(answer, DpedError) else answer
+        tell(Planned(plan, clocks))
+        plan = replace(plan, at_ns=self._earliest_ns(ready, request))  # telling may have taken its time
+        self._keep(Shot(plan, {worker.device.name: worker.device.suffixes for worker in self._workers}))
+        for worker in ready:
+            device = worker.device
+            release_ns = plan.at_ns - worker.handling.lag_ns
+            worker.fire(Order(plan, device.suffixes, release_ns, device.timeout_s, clocks[device.name]))
+        for name, answer in armed.items():
+            if isinstance(answer, DpedError):
+                self._take(Failed(name, plan.number, answer), tell)
+
+    def _earliest_ns(self, workers: Iterable[Worker], request: ShotRequest) -> int:
+        lag_ns = max((worker.handling.lag_ns for worker in workers), default=0)
+        return max(self._clock_ns() + lag_ns + _HEAD_START_NS, request.not_before_ns)
+
+    def _take(self, event: Event, tell: Tell) -> None:
+        """Bring the shot that an event is about up to date, and pass the event on."""
+        match event:
+            case Ready(device, number):
+                shot = self._shots[number].ready(device)
+            case Stored(photo):
+                shot = self._shots[photo.number].stored(photo)
+            case Failed(device, number, error):
+                shot = self._shots[number].failed(device, error)
+            case _:
+                tell(event)
+                return
+        before = self._shots[shot.plan.number]
+        self._keep(shot)
+        tell(event)
+        if shot.is_settled and shot.result != before.result:
+            tell(Settled(shot.result))
+
+    def _keep(self, shot: Shot) -> None:
+        number = shot.plan.number
+        self._shots[number] = shot
+        for numbers, is_done in ((self._unready, shot.is_ready), (self._unsettled, shot.is_settled)):
+            if is_done:
+                numbers.discard(number)
+            else:
+                numbers.add(number)
+
+    def _open(self, job: Callable[[Worker], None]) -> None:
+        opened = _together(self._workers, job)
+        self.missing = {name: answer for name, answer in opened.items() if isinstance(answer, DpedError)}
+        if self.missing and self._needs_all:
+            raise _one_error(self.missing)
 
     def _close(self) -> None:
-        _close(self._workers)
+        if not self._closed:
+            close(self._workers)
+        self._closed = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +295,14 @@ class DeviceReport:
 
 def probe(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[DeviceReport]:
     """Ask every device of a rig who it is, changing none of its settings; a missing one has its error in its report."""
-    workers = make_workers(rig, addresses, keys)
+    workers = [
+        Worker(device, make_camera(device, addresses[device.name], keys), Path(), lambda _event: None)
+        for device in rig.devices
+    ]
     try:
         answers = _together(workers, lambda worker: worker.ask())
     finally:
-        _close(workers)
+        close(workers)
     reports = []
     for worker in workers:
         device = worker.device
@@ -161,15 +315,19 @@ def probe(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[DeviceRepo
     return reports
 
 
-def make_workers(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[Worker]:
-    """Make each device's camera, unopened, on a thread of its own."""
-    return [Worker(device, _camera(device, addresses[device.name], keys)) for device in rig.devices]
-
-
-def _camera(device: Device, address: str, keys: Path) -> Camera:
+def make_camera(device: Device, address: str, keys: Path) -> Camera:
+    """Make a device's camera, unopened."""
     driver = find_driver(device.driver)
     options: dict[str, object] = {"trigger": device.trigger} | ({"keys": keys} if driver.has_keys else {})
     return driver.load()(device.name, address, device.settings, **options)
+
+
+def close(workers: Sequence[Worker]) -> None:
+    """Disconnect cameras side by side, and wait for it."""
+    for worker in workers:
+        worker.close()
+    for worker in workers:
+        worker.join()
 
 
 def _together(workers: Sequence[Worker], job: Callable[[Worker], T]) -> dict[str, T | DpedError]:
@@ -182,11 +340,6 @@ def _together(workers: Sequence[Worker], job: Callable[[Worker], T]) -> dict[str
         except DpedError as error:
             answers[name] = error
     return answers
-
-
-def _close(workers: Sequence[Worker]) -> None:
-    for closing in [worker.close() for worker in workers]:
-        closing.result()
 
 
 def _one_error(failures: Mapping[str, DpedError]) -> DpedError:

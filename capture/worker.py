@@ -1,83 +1,144 @@
-"""One camera and the one thread that talks to it."""
+"""One camera and the one thread that talks to it.
+
+The thread does one thing at a time, the most urgent first: what it is asked for (above all: fire), then looking for
+the photos that are owed, then pulling them piece by piece, then comparing clocks and keeping the camera awake. No
+pull, however long, keeps a shot waiting for more than a piece.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TypeVar
 
-from dpedkit.capture.camera import Camera, CameraFile, CameraInfo, ClockOffset, Release
+from dpedkit.capture.camera import Camera, CameraFile, CameraInfo, ClockOffset
+from dpedkit.capture.events import DeviceNews, Event, Failed, Fired, Ready, State, Stored, Stray
+from dpedkit.capture.incoming import Incoming, Looked
+from dpedkit.capture.orders import RAW, Nobodys, Order, suffix_of, whose
 from dpedkit.capture.rig import Device
-from dpedkit.capture.shot import ShotPlan, ShutterTime, StoredPhoto, shutter_time
-from dpedkit.errors import CameraError, DpedError, ImageError, MissingExtra, PullFailed
-from dpedkit.files import atomic_file, sha256_file
-from dpedkit.images import PhotoMeta, read_meta
+from dpedkit.capture.shot import UNKNOWN_STAMP_LAG, ShutterTime, StampLag, StoredPhoto, shutter_time
+from dpedkit.errors import CameraError, CameraTimeout, DpedError, PullFailed, StorageError
+from dpedkit.files import sha256_file
 
 T = TypeVar("T")
+Tell = Callable[[Event], None]
 
 _log = logging.getLogger(__name__)
 
+_PULL_S = 0.25  # pulling goes on this long before the next look for new photos
+_CLOCK_EVERY_S = 5.0
+_AWAKE_EVERY_S = 10.0
+_INFO_EVERY_S = 60.0
+_LATE_LOOK_EVERY_S = 1.0  # for photos of shots that were given up
+_RECONNECT_EVERY_S = 1.0
+_AFTER_FAILED_FIRE_S = 5.0  # a release that failed may have been heard all the same
+_IDLE_S = 0.1
+
 
 @dataclass(frozen=True, slots=True)
-class Armed:
-    """A device that is ready to be fired.
+class Handling:
+    """How one device is fired and its photos are read.
 
-    before  the photos on it, none of which belongs to the shot to come
-    clock   its clock against the host's; None where it cannot be read
+    lag_ns  from the release command to the open shutter: it is fired this much earlier
+    stamp   how much later than its shutter it stamps its photos
     """
 
-    before: frozenset[CameraFile]
-    clock: ClockOffset | None
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What one device gave in one shot: its photos, and why there are not more of them."""
-
-    photos: tuple[StoredPhoto, ...]
-    failure: DpedError | None = None
+    lag_ns: int = 0
+    stamp: StampLag = UNKNOWN_STAMP_LAG
 
 
 class Worker:
-    """A camera of a rig. Its methods block and are meant for `call`, which runs them one after another."""
+    """A camera of a rig, on a thread of its own. Every method may be called from any thread.
 
-    def __init__(self, device: Device, camera: Camera) -> None:
+    folder  where its photos are stored
+    tell    is called on the worker's thread with each thing that happens
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        camera: Camera,
+        folder: Path,
+        tell: Tell,
+        *,
+        handling: Handling | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.device = device
+        self.handling = handling or Handling(device.lag_ns)
         self._camera = camera
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"camera-{device.name}")
-        self._interrupted = Event()
-        self._needs_opening = True
+        self._folder = folder
+        self._tell = tell
+        self._clock_ns = clock_ns
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._orders: list[Order] = []
+        self._open_orders: list[_Open] = []
+        self._incoming: deque[Incoming] = deque()
+        self._known: set[str] = set()
+        self._clock: ClockOffset | None = None
+        self._connected = False
+        self._due_s: dict[str, float] = {}
+        self._thread = Thread(target=self._run, name=f"camera-{device.name}", daemon=True)
+        self._thread.start()
+
+    # What others ask for.
 
     def call(self, job: Callable[[], T]) -> Future[T]:
-        """Run `job` on the camera's thread, after those that wait there already."""
-        return self._thread.submit(job)
+        """Run `job` on the camera's thread, before everything that nobody asked for."""
+        answer: Future[T] = Future()
 
-    def interrupt(self) -> None:
-        """Let the photo that is being pulled be the last, and do not store it."""
-        self._interrupted.set()
+        def run() -> None:
+            if answer.set_running_or_notify_cancel():
+                try:
+                    answer.set_result(job())
+                except BaseException as error:  # whoever asked gets it
+                    answer.set_exception(error)
 
-    def close(self) -> Future[None]:
-        """Disconnect after the running job and take no more; the result is there when that is done."""
-        closing = self._thread.submit(self._disconnect)
-        self._thread.shutdown(wait=False)
-        return closing
+        self._jobs.put(run)
+        return answer
+
+    def fire(self, order: Order) -> None:
+        """Give the release command at the order's time, then bring its photos over."""
+        self._jobs.put(lambda: self._fire(order))
+
+    def close(self) -> None:
+        """Stop after the running call, drop what has not come whole, and disconnect; `join` waits for that."""
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        """Wait until the camera is disconnected."""
+        self._thread.join()
+
+    # What runs on the camera's thread, by `call`.
 
     def open(self) -> None:
-        """Connect and prepare the camera.
+        """Connect and prepare the camera; the photos that are on it now belong to no shot to come.
 
         Raises:
             CameraNotFound: it does not answer.
             CameraError: it does not take a setting.
         """
+        self._connect()
         with _explained(self.device.name):
-            self._camera.open()
-            self._camera.prepare()
-        self._needs_opening = False
+            self._known |= {photo.path for photo in self._camera.list_photos()}
+            self._news(info=self._camera.info())
+
+    def resume(self, orders: Sequence[Order], known: Sequence[str]) -> None:
+        """Take over the orders of an earlier process; `collect` then brings over what they are owed.
+
+        orders  of this device in that session, in the order in which they were fired
+        known   the photos that were on it before the session, and those that are stored
+        """
+        self._orders = list(orders)
+        self._known = set(known)
 
     def ask(self) -> tuple[CameraInfo, ClockOffset | None]:
         """Connect and ask the camera who it is, changing nothing."""
@@ -85,65 +146,285 @@ class Worker:
             self._camera.open()
             return self._camera.info(), self._camera.clock_offset()
 
-    def arm(self) -> Armed:
-        """List what is on the device and compare clocks; a device that failed in its last shot is opened anew."""
-        if self._needs_opening:
-            self._disconnect()
-            self.open()
-        self._needs_opening = True
-        with _explained(self.device.name):
-            armed = Armed(self._camera.list_photos(), self._camera.clock_offset())
-        self._needs_opening = False
-        return armed
+    def arm(self) -> ClockOffset | None:
+        """Return the camera's clock against the host's; a device that was lost is connected anew."""
+        if not self._connected:
+            self._connect()
+        return self._clock
 
-    def take(self, plan: ShotPlan, armed: Armed, folder: Path) -> Taken:
-        """Fire, wait for the photos and store each of them; what goes wrong is part of the answer."""
-        photos: list[StoredPhoto] = []
+    def collect(self) -> None:
+        """Bring over everything on the device that a shot waits for; returns when there is no more.
+
+        Raises:
+            CameraError, StorageError: what was brought over until then is kept.
+        """
+        quiet = 0
+        while quiet < 2 or self._incoming:
+            with _explained(self.device.name):
+                quiet = 0 if self._look() else quiet + 1
+                while self._incoming:
+                    self._pull()
+
+    # The thread.
+
+    def _run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(block=not self._has_duty, timeout=_IDLE_S)
+            except Empty:
+                self._do_duty()
+                continue
+            if job is None:
+                break
+            job()
+        for incoming in self._incoming:
+            incoming.stop()
+        self._disconnect()
+
+    @property
+    def _has_duty(self) -> bool:
+        return self._connected and bool(self._incoming or self._open_orders)
+
+    def _do_duty(self) -> None:
+        """Do the most urgent thing that nobody asked for."""
         try:
             with _explained(self.device.name):
-                release = self._camera.fire(plan.at_ns - self.device.lag_ns)
-                for found in self._camera.wait_for_photos(armed.before, self.device.suffixes, self.device.timeout_s):
-                    photos.append(self._store(plan, armed, found, release, folder))
-        except DpedError as failure:
-            self._needs_opening = True
-            return Taken(tuple(photos), failure)
-        return Taken(tuple(photos))
+                if self._connected:
+                    self._serve()
+                elif (self._open_orders or self._incoming) and self._is_due("reconnect", _RECONNECT_EVERY_S):
+                    self._connect()
+        except StorageError as error:
+            self._give_up_all(error)
+        except DpedError as error:
+            self._lose(error)
+        self._give_up_late()
 
-    def _store(self, plan: ShotPlan, armed: Armed, found: CameraFile, release: Release, folder: Path) -> StoredPhoto:
-        """Bring one photo over: it is stored whole or not at all."""
-        name = self.device.name
-        if found.path in {old.path for old in armed.before}:
-            raise CameraError(f"{name} offers {found.path} for this shot, which was there before it", "fire it again")
-        path = folder / f"{plan.number:04d}_{name}{Path(found.name).suffix.lower()}"
-        with atomic_file(path) as temporary:
-            self._camera.pull(found, temporary)
-            size_bytes = temporary.stat().st_size
-            if size_bytes != found.size_bytes:
-                raise PullFailed(
-                    f"{name} announced {found.size_bytes} bytes for {found.path}, {size_bytes} came",
-                    "the photo is still on the device: run the command again, or copy it by hand",
-                )
-            sha256 = sha256_file(temporary)
-            if self._interrupted.is_set():
-                raise CameraError(f"interrupted before {found.path} of {name} was stored", "it is still on the device")
-        meta = _meta(path)
-        return StoredPhoto(
-            device=name,
+    def _serve(self) -> None:
+        if self._open_orders or (self._is_late_looked_for and self._is_due("late", _LATE_LOOK_EVERY_S)):
+            self._look()
+        if self._incoming:
+            pause_s = time.monotonic() + _PULL_S
+            while self._incoming and self._jobs.empty() and time.monotonic() < pause_s:
+                self._pull()
+        elif self._clock is not None and self._is_due("clock", _CLOCK_EVERY_S):
+            self._clock = self._camera.clock_offset()
+        elif not self._open_orders and self._is_due("awake", _AWAKE_EVERY_S):
+            self._camera.keep_awake()
+        elif not self._open_orders and self._is_due("info", _INFO_EVERY_S):
+            self._news(info=self._camera.info())
+
+    @property
+    def _is_late_looked_for(self) -> bool:
+        return any(not order.is_paid for order in self._orders[-3:])
+
+    def _fire(self, order: Order) -> None:
+        self._orders.append(order)
+        open_order = _Open(order, time.monotonic() + order.patience_s)
+        self._open_orders.append(open_order)
+        try:
+            with _explained(self.device.name):
+                if not self._connected:
+                    raise CameraError(f"{self.device.name} is not connected", "check its cable")
+                order.release = self._camera.fire(order.release_ns)
+        except DpedError as error:
+            open_order.error = error
+            open_order.deadline_s = time.monotonic() + min(order.patience_s, _AFTER_FAILED_FIRE_S)
+            self._lose(error)
+            return
+        late_ms = (order.release.earliest_ns - order.release_ns) / 1e6
+        open_order.deadline_s = time.monotonic() + order.patience_s
+        self._tell(Fired(self.device.name, order.plan.number, order.release, late_ms))
+        self._news()
+
+    def _look(self) -> bool:
+        """Look for new photos; return whether there are any."""
+        found = self._ripe(self._camera.new_photos(self._known))
+        for photo in found:
+            self._known.add(photo.path)
+            self._incoming.append(Incoming(self._camera, photo, self._folder))
+        if found:
+            self._news()
+        if found and self._open_orders:
+            newest = self._open_orders[-1]
+            newest.found += len(found)
+            if newest.found >= len(newest.order.owed) and len(self._open_orders) == 1:
+                self._say_ready(newest)
+        return bool(found)
+
+    def _ripe(self, found: Sequence[CameraFile]) -> list[CameraFile]:
+        """Return the photos to pull now: a RAW after its picture, which tells whose it is."""
+        found = [photo for photo in found if photo.path not in self._known]
+        has_picture = any(suffix not in RAW for suffix in self.device.suffixes)
+        pictures = [photo for photo in sorted(found) if suffix_of(photo) not in RAW or not has_picture]
+        stems = {path.rpartition(".")[0] for path in self._known} | {_stem(photo) for photo in pictures}
+        raws = [photo for photo in sorted(found) if photo not in pictures and _stem(photo) in stems]
+        return pictures + raws
+
+    def _pull(self) -> None:
+        """Take one piece of the first photo that waits; attach it to its shot when it is whole."""
+        incoming = self._incoming[0]
+        try:
+            if not incoming.step():
+                return
+            looked = incoming.look()
+        except PullFailed as error:
+            if incoming.may_try_again:
+                _log.debug("%s: pulling again: %s", self.device.name, error.cause)
+                if not self._open_orders:
+                    return
+                self._open_orders[-1].error = error
+                return
+            self._incoming.popleft()
+            self._give_up_oldest(error)
+            return
+        self._incoming.popleft()
+        self._attach(incoming, looked)
+
+    def _attach(self, incoming: Incoming, looked: Looked) -> None:
+        photo = incoming.photo
+        shutter = self._shutter(looked, self._clock, self._about_ns(photo))
+        order = whose(photo, shutter, self._orders)
+        if isinstance(order, Nobodys):
+            incoming.stop()
+            self._tell(Stray(self.device.name, photo, order.why))
+            return
+        if order.clock is not None:  # as it was then
+            shutter = self._shutter(looked, order.clock, order.plan.at_ns)
+        path = self._folder / f"{order.plan.number:04d}_{self.device.name}{suffix_of(photo)}"
+        if path.exists() and sha256_file(path) != looked.sha256:
+            incoming.stop()
+            self._tell(Stray(self.device.name, photo, f"{path.name} is there already, and is another photo"))
+            return
+        incoming.store(path)
+        order.paid[suffix_of(photo)] = photo.path
+        stored = StoredPhoto(
+            device=self.device.name,
             role=self.device.role,
+            number=order.plan.number,
             path=path,
-            device_path=found.path,
-            sha256=sha256,
-            size_bytes=size_bytes,
-            release=release,
-            meta=meta,
-            shutter=_shutter(meta, armed.clock, plan.at_ns),
+            on_device=photo,
+            sha256=looked.sha256,
+            release=order.release,
+            meta=looked.meta,
+            colour=looked.colour,
+            shutter=shutter,
+            damage=looked.damage,
+        )
+        self._tell(Stored(stored))
+        for open_order in [known for known in self._open_orders if known.order is order]:
+            if order.is_paid:
+                self._say_ready(open_order)
+                self._open_orders.remove(open_order)
+        self._news()
+
+    def _shutter(self, looked: Looked, clock: ClockOffset | None, near_ns: int) -> ShutterTime | None:
+        if looked.meta is None or looked.meta.taken_at is None or clock is None:
+            return None
+        return shutter_time(looked.meta.taken_at, looked.meta.taken_step, clock, near_ns, self.handling.stamp)
+
+    def _about_ns(self, photo: CameraFile) -> int:
+        """Return when a photo was taken, to a few minutes and whole quarters of an hour."""
+        if photo.written_s is None or self._clock is None:
+            return self._clock_ns()
+        return photo.written_s * 1_000_000_000 - self._clock.offset_ns
+
+    # What goes wrong.
+
+    def _give_up_late(self) -> None:
+        now_s = time.monotonic()
+        for late in [known for known in self._open_orders if now_s > known.deadline_s]:
+            self._give_up(late, late.error or self._nothing_came(late))
+
+    def _give_up_oldest(self, error: DpedError) -> None:
+        if self._open_orders:
+            self._give_up(self._open_orders[0], error)
+
+    def _give_up_all(self, error: DpedError) -> None:
+        for incoming in self._incoming:
+            incoming.stop()
+        self._incoming.clear()
+        for unpaid in list(self._open_orders):
+            self._give_up(unpaid, error)
+
+    def _give_up(self, unpaid: _Open, error: DpedError) -> None:
+        self._open_orders.remove(unpaid)
+        self._tell(Failed(self.device.name, unpaid.order.plan.number, error))
+        self._news()
+
+    def _nothing_came(self, late: _Open) -> CameraTimeout:
+        missing = " and ".join(suffix for suffix in late.order.owed if suffix not in late.order.paid)
+        reason = ""
+        if self._connected:
+            try:
+                with _explained(self.device.name):
+                    reason = self._camera.diagnose()
+            except DpedError as error:
+                self._lose(error)
+        return CameraTimeout(
+            f"{self.device.name}: no {missing} photo within {late.order.patience_s:g} s{reason and f': {reason}'}",
+            "look at its screen; a photo that comes later is still attached to its shot",
         )
 
+    def _lose(self, error: DpedError) -> None:
+        """Hang up on a device that failed; it is connected anew when it is needed."""
+        _log.debug("%s: lost: %s", self.device.name, error)
+        self._disconnect()
+        for unpaid in self._open_orders:
+            unpaid.error = unpaid.error or error
+        for incoming in list(self._incoming):
+            incoming.stop()
+            if not incoming.may_try_again:
+                self._incoming.remove(incoming)
+                self._give_up_oldest(error)
+        self._tell(DeviceNews(self.device.name, "lost", len(self._incoming), why=error.cause))
+
+    def _connect(self) -> None:
+        self._disconnect()
+        with _explained(self.device.name):
+            self._camera.open()
+            self._camera.prepare()
+            self._clock = self._camera.clock_offset()
+        self._due_s["clock"] = time.monotonic() + _CLOCK_EVERY_S
+        self._connected = True
+        self._news()
+
     def _disconnect(self) -> None:
+        self._connected = False
         try:
             self._camera.close()
-        except CameraError:
+        except Exception:  # closing what is broken may fail in any way
             _log.debug("%s: closing failed", self.device.name, exc_info=True)
+
+    def _say_ready(self, open_order: _Open) -> None:
+        if not open_order.said_ready:
+            open_order.said_ready = True
+            self._tell(Ready(self.device.name, open_order.order.plan.number))
+
+    def _news(self, info: CameraInfo | None = None) -> None:
+        state: State = "pulling" if self._incoming else "waiting" if self._open_orders else "ready"
+        self._tell(DeviceNews(self.device.name, state, len(self._incoming), info))
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._due_s.get(what, 0):
+            return False
+        self._due_s[what] = now_s + every_s
+        return True
+
+
+@dataclass(slots=True)
+class _Open:
+    """An order whose photos are still waited for."""
+
+    order: Order
+    deadline_s: float
+    found: int = 0
+    said_ready: bool = False
+    error: DpedError | None = None
+
+
+def _stem(photo: CameraFile) -> str:
+    return photo.path.rpartition(".")[0]
 
 
 @contextmanager
@@ -160,16 +441,3 @@ def _explained(name: str) -> Iterator[None]:
             f"{name}: its driver failed with {type(error).__name__}: {error}",
             "this is a fault of the driver: please report it with the output of the same command and -vv",
         ) from error
-
-
-def _meta(path: Path) -> PhotoMeta | None:
-    try:
-        return read_meta(path)
-    except (ImageError, MissingExtra):
-        return None
-
-
-def _shutter(meta: PhotoMeta | None, clock: ClockOffset | None, near_ns: int) -> ShutterTime | None:
-    if meta is None or meta.taken_at is None or clock is None:
-        return None
-    return shutter_time(meta.taken_at, meta.taken_step, clock, near_ns)

@@ -23,6 +23,9 @@ class ExifFacts:
     taken_at     the camera's local wall clock when the shutter opened, with sub-seconds; no time zone
     taken_step   of taken_at, as the number of its digits tells: 10 ms where a Canon writes two after the second
     exposure_s   exposure time, s
+    auto_white   whether the camera chose its white balance
+    focus_m      what it was focused at, m; infinity where it says so
+    flash        whether the flash fired
     """
 
     orientation: int = _UPRIGHT
@@ -34,6 +37,9 @@ class ExifFacts:
     f_number: float | None = None
     iso: int | None = None
     focal_mm: float | None = None
+    auto_white: bool | None = None
+    focus_m: float | None = None
+    flash: bool | None = None
 
 
 def read_facts(image: Image.Image) -> ExifFacts:
@@ -56,6 +62,9 @@ def read_facts(image: Image.Image) -> ExifFacts:
         f_number=_number(detail, Base.FNumber),
         iso=int(iso) if iso is not None else None,
         focal_mm=_number(detail, Base.FocalLength),
+        auto_white=None if (white := detail.get(Base.WhiteBalance)) not in (0, 1) else white == 0,
+        focus_m=_focus_m(detail),
+        flash=bool(flash & 1) if isinstance(flash := detail.get(Base.Flash), int) else None,
     )
 
 
@@ -91,6 +100,14 @@ def _taken_at(detail: Mapping[int, Any]) -> tuple[datetime | None, timedelta]:
     if not (fraction.isascii() and fraction.isdigit()):
         return taken, second
     return taken + second * float(f"0.{fraction}"), max(second / 10 ** len(fraction), timedelta.resolution)
+
+
+def _focus_m(detail: Mapping[int, Any]) -> float | None:
+    """Return SubjectDistance; EXIF 2.32 writes infinity as the numerator 0xFFFFFFFF and "unknown" as 0."""
+    distance = detail.get(Base.SubjectDistance)
+    if getattr(distance, "numerator", None) == 0xFFFFFFFF:
+        return math.inf
+    return _number(detail, Base.SubjectDistance)
 
 
 def _text(tags: Mapping[int, Any], tag: int) -> str:

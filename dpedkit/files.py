@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -27,15 +28,35 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        sync(temporary)
-        temporary.replace(path)
-        sync(path.parent)
+        keep(temporary, path)
     except BaseException as error:
         with suppress(OSError):  # the folder may be gone, or be a file: the first error is the one to tell
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise storage_error(error, path) from error
         raise
+
+
+def keep(temporary: Path, path: Path) -> None:
+    """Make a temporary file beside `path` into `path`, for good: fsync, rename, fsync of the folder."""
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+@contextmanager
+def only_one(lock: Path, doing: str) -> Iterator[None]:
+    """Hold a lock file; it is free again as soon as this process is gone, however it goes.
+
+    Raises:
+        StorageError: another process holds it: `doing` says what that one is busy with.
+    """
+    with lock.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(f"another process is {doing}", "wait for it, or stop it") from None
+        yield
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -44,6 +44,9 @@ class PhotoMeta:
     taken_at       the camera's local wall clock, with sub-seconds; no time zone
     taken_step     of taken_at, as its digits tell: 1 s where there are none after the second
     exposure_s     exposure time, s
+    auto_white     whether the camera chose its white balance
+    focus_m        what it was focused at, m; infinity where it says so
+    flash          whether the flash fired
     """
 
     width: int
@@ -57,6 +60,9 @@ class PhotoMeta:
     f_number: float | None
     iso: int | None
     focal_mm: float | None
+    auto_white: bool | None = None
+    focus_m: float | None = None
+    flash: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,18 @@ def read_meta(path: Path, *, limit_px: int = LIMIT_PX) -> PhotoMeta:
     """Return what a photo's header tells, without decoding its pixels; raises as `read_rgb` does."""
     with _opened(path, limit_px) as image:
         return _meta(image, exif_tags.read_facts(image))
+
+
+def examine(path: Path, *, limit_px: int = LIMIT_PX) -> tuple[PhotoMeta, tuple[float, float, float]]:
+    """Return a photo's header and its mean R, G, B (0 to 255, as stored), having decoded all of it.
+
+    A JPEG is decoded to an eighth of its size: every byte is read, at a quarter of the cost. Raises as `read_rgb` does.
+    """
+    with _opened(path, limit_px) as image:
+        meta = _meta(image, exif_tags.read_facts(image))
+        image.draft("RGB", (image.width // 8, image.height // 8))
+        red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).mean(axis=0).tolist()
+        return meta, (red, green, blue)
 
 
 def encode_jpeg(
@@ -207,6 +225,9 @@ def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
         f_number=facts.f_number,
         iso=facts.iso,
         focal_mm=facts.focal_mm,
+        auto_white=facts.auto_white,
+        focus_m=facts.focus_m,
+        flash=facts.flash,
     )
 
 

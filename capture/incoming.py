@@ -1,0 +1,127 @@
+"""One photo on its way from a device to this machine's disk: it is stored whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dpedkit.capture.camera import Camera, CameraFile
+from dpedkit.capture.orders import RAW, suffix_of
+from dpedkit.errors import ImageError, MissingExtra, PullFailed
+from dpedkit.files import keep, sha256_file, storage_error
+from dpedkit.images import PhotoMeta, examine, read_meta
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the copy of a photo turned out to be.
+
+    meta    None where its header cannot be read
+    colour  mean R, G, B, 0-255; None where it is not decoded (RAW)
+    damage  what is wrong with the picture; "" where nothing is
+    """
+
+    sha256: str
+    meta: PhotoMeta | None
+    colour: tuple[float, float, float] | None
+    damage: str = ""
+
+
+class Incoming:
+    """A photo that is being pulled, piece by piece, as often as it takes (three times at most).
+
+    folder  where it will be stored; until then it lies there under a name that ends with ".part"
+    """
+
+    def __init__(self, camera: Camera, photo: CameraFile, folder: Path) -> None:
+        self.photo = photo
+        self._camera = camera
+        self._temporary = folder / f".{camera.name}_{Path(photo.path).name}.{os.getpid()}.part"
+        self._pieces: Iterator[int] | None = None
+        self._tries = 0
+        self._damaged_sha256 = ""
+
+    def step(self) -> bool:
+        """Take the next piece; return True when all have come.
+
+        Raises:
+            PullFailed: the device gave something else than it announced. `may_try_again` tells what to do.
+            CameraError: the connection broke; it begins anew with the next step.
+            StorageError: this machine's disk is full.
+        """
+        try:
+            if self._pieces is None:
+                self._tries += 1
+                self._pieces = self._camera.pull(self.photo, self._temporary)
+            if next(self._pieces, None) is not None:
+                return False
+            size_bytes = self._temporary.stat().st_size
+        except OSError as error:
+            self.stop()
+            raise storage_error(error, self._temporary) from error
+        except BaseException:
+            self.stop()
+            raise
+        self._pieces = None
+        if size_bytes != self.photo.size_bytes:
+            self.stop()
+            raise PullFailed(
+                f"{self._camera.name} announced {self.photo.size_bytes} bytes for {self.photo.path}, {size_bytes} came",
+                "the photo is still on the device: `dpedkit capture --resume` tries again",
+            )
+        return True
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether another try is worth while after PullFailed."""
+        return self._tries < _TRIES
+
+    def look(self) -> Looked:
+        """Examine the copy.
+
+        Raises:
+            PullFailed: it is damaged, perhaps on its way. A second copy with the same damage is what the device has,
+                and is returned as it is.
+        """
+        sha256 = sha256_file(self._temporary)
+        try:
+            if suffix_of(self.photo) in RAW:
+                return Looked(sha256, read_meta(self._temporary), None)
+            meta, colour = examine(self._temporary)
+            return Looked(sha256, meta, colour)
+        except (ImageError, MissingExtra) as error:
+            if suffix_of(self.photo) in RAW or isinstance(error, MissingExtra):
+                return Looked(sha256, None, None)
+            if sha256 != self._damaged_sha256 and self.may_try_again:
+                self._damaged_sha256 = sha256
+                self.stop()
+                raise PullFailed(f"{self._camera.name}: the copy of {self.photo.path} is damaged") from error
+            return Looked(sha256, _header(self._temporary), None, error.cause.replace(str(self._temporary), "its file"))
+
+    def store(self, path: Path) -> None:
+        """Give the copy its name, for good."""
+        try:
+            keep(self._temporary, path)
+        except OSError as error:
+            self.stop()
+            raise storage_error(error, path) from error
+
+    def stop(self) -> None:
+        """Forget what has come so far."""
+        pieces, self._pieces = self._pieces, None
+        if pieces is not None:
+            getattr(pieces, "close", lambda: None)()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+
+def _header(path: Path) -> PhotoMeta | None:
+    try:
+        return read_meta(path)
+    except (ImageError, MissingExtra):
+        return None
