@@ -9,16 +9,27 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from dpedkit.capture.drivers import find_driver
+from dpedkit.capture.drivers import Driver, find_driver
 from dpedkit.capture.simulate.faults import FAULTS
 from dpedkit.errors import SettingsError
 from dpedkit.settings import Table, check, nearest, read_toml
 
 SIMULATED = "simulated"
 
-Setting = str | int | float | bool
+Ending = Literal["jpg", "heic", "cr2", "cr3", "nef", "arw", "dng"]
+_PTPIP_PORT = 15740  # what the standard says
+
+
+def _is_plain(value: object) -> object:
+    """One complaint about a value of the wrong kind, instead of one for each kind that it is not."""
+    if not isinstance(value, str | int | float):
+        raise ValueError(f"want a text, a number, true or false, found {value!r}")  # noqa: TRY004  (pydantic's way)
+    return value
+
+
+Setting = Annotated[str | int | float | bool, BeforeValidator(_is_plain)]
 
 
 class Device(Table):
@@ -39,7 +50,7 @@ class Device(Table):
     driver: str
     address: str
     trigger: str = ""
-    files: tuple[Literal["jpg", "heic", "cr2", "cr3", "nef", "arw", "dng"], ...] = Field(("jpg",), min_length=1)
+    files: tuple[Ending, ...] = Field(("jpg",), min_length=1)
     lag_ms: float = Field(0.0, ge=0)
     timeout_s: float = Field(30.0, gt=0)
     settings: dict[str, Setting] = Field(default_factory=dict)
@@ -63,18 +74,36 @@ class Device(Table):
             raise ValueError(f"{error.cause}; {error.remedy}") from None
         return name
 
-    @model_validator(mode="after")
-    def _fits_its_driver(self) -> Device:
-        driver = find_driver(self.driver)
-        if self.trigger and driver.triggers:
-            # what follows a colon is the trigger's own: "tap:540,1800"
-            trigger = self.trigger.split(":")[0]
-            if trigger not in driver.triggers:
-                near = nearest(trigger, driver.triggers)
-                raise ValueError(f"unknown trigger {trigger!r}{near}; {self.driver} has: {', '.join(driver.triggers)}")
-        if self.address != SIMULATED:
-            _check_address(self.address, driver.schemes)
-        return self
+    @field_validator("address")
+    @classmethod
+    def _reachable(cls, address: str, so_far: ValidationInfo) -> str:
+        driver = _driver_of(so_far)
+        if driver and address != SIMULATED:
+            _check_address(address, driver.schemes)
+        return address
+
+    @field_validator("trigger")
+    @classmethod
+    def _known_trigger(cls, trigger: str, so_far: ValidationInfo) -> str:
+        driver = _driver_of(so_far)
+        if driver and trigger:
+            try:
+                driver.parse_trigger(trigger)
+            except SettingsError as error:
+                raise ValueError(f"{error.cause}; {error.remedy}") from None
+        return trigger
+
+    @field_validator("files")
+    @classmethod
+    def _makeable(cls, files: tuple[Ending, ...], so_far: ValidationInfo) -> tuple[Ending, ...]:
+        driver = _driver_of(so_far)
+        others = [ending for ending in files if driver and driver.files and ending not in driver.files]
+        if driver and others:
+            can = ", ".join(driver.files)
+            raise ValueError(f"no device of the driver {so_far.data['driver']!r} makes {others[0]!r}; they make: {can}")
+        if len(set(files)) < len(files):
+            raise ValueError(f"one ending twice in {list(files)}")
+        return files
 
 
 class Thresholds(Table):
@@ -170,9 +199,10 @@ class Rig(Table):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Rig:
-        for key in ("name", "address"):
-            values = [getattr(device, key) for device in self.devices]
-            if twice := [value for value, count in Counter(values).items() if count > 1 and value != SIMULATED]:
+        names = Counter(device.name for device in self.devices)
+        places = Counter(_place(device.address) for device in self.devices if device.address != SIMULATED)
+        for key, values in (("name", names), ("address", places)):
+            if twice := [value for value, count in values.items() if count > 1]:
                 raise ValueError(f"two devices have the {key} {twice[0]!r}")
         dslrs = [device.name for device in self.devices if device.role == "dslr"]
         if len(dslrs) != 1:
@@ -228,13 +258,27 @@ def rehearsal_rig(seed: int, scenes: Path | None) -> str:
     return text
 
 
+def _driver_of(so_far: ValidationInfo) -> Driver | None:
+    """Return the driver of the device that is being read; None where that was wrong already."""
+    name = so_far.data.get("driver")
+    return find_driver(name) if name else None
+
+
+def _place(address: str) -> str:
+    """Return an address as all that lead to the same device are: serial numbers may begin with zeros."""
+    scheme, _, place = address.partition(":")
+    if scheme == "usb":
+        return f"usb:{place.lstrip('0')}"
+    if scheme == "ptpip" and ":" not in place:
+        return f"{address}:{_PTPIP_PORT}"
+    return address
+
+
 def _check_address(address: str, schemes: Sequence[str]) -> None:
     scheme, _, place = address.partition(":")
     if schemes and (scheme not in schemes or not place):
-        raise ValueError(
-            f"address {address!r} must be {SIMULATED!r} or start with {' or '.join(f'{s}:' for s in schemes)}"
-        )
+        raise ValueError(f"{address!r} must be {SIMULATED!r} or start with {' or '.join(f'{s}:' for s in schemes)}")
     host, colon, port = place.rpartition(":")
     needs_port = scheme == "tcp" or (scheme == "ptpip" and colon)
     if needs_port and not (host and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"address {address!r} must end with a host, a colon and a port from 1 to 65535")
+        raise ValueError(f"{address!r} must end with a host, a colon and a port from 1 to 65535")

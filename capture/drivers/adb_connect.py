@@ -8,10 +8,12 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from adb_shell import exceptions
 from adb_shell.transport.base_transport import BaseTransport
 
+from dpedkit.capture.drivers import Seen
 from dpedkit.capture.drivers.adb_keys import KEY_NAME, load_signer
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice, QuickTcpTransport
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, MissingExtra, SettingsError
@@ -123,18 +125,42 @@ def _find(name: str, address: str, timeout_s: float) -> BaseTransport:
     raise SettingsError(f"{name}: {address!r} is no phone's address", 'write "tcp:HOST:PORT" or "usb:SERIAL"')
 
 
-def _find_usb(name: str, address: str, timeout_s: float) -> BaseTransport:
+def detect() -> list[Seen]:
+    """Return each phone on USB with debugging switched on; the address lacks the serial where we may not ask for it.
+
+    Raises:
+        MissingExtra, CameraError: what it takes to look at USB is not installed.
+    """
+    found = []
+    for transport in _usb_phones(timeout_s=1.0):
+        try:
+            with explained("a phone", "USB", "connecting"):
+                found.append(Seen("Android phone", f"usb:{transport.serial_number}"))
+        except CameraError as error:
+            known = _diagnose("a phone", "USB", error)
+            found.append(Seen("Android phone", "usb:", f"{known.cause}; {known.remedy}"))
+    return found
+
+
+def _usb_phones(timeout_s: float) -> Iterator[Any]:
+    """Yield adb_shell's transport for each phone on USB, not yet opened."""
     try:
         usb = importlib.import_module("adb_shell.transport.usb_transport").UsbTransport
     except ImportError as error:
         raise MissingExtra("libusb1", "capture") from error
     except OSError as error:
         raise CameraError("phones on USB need the library libusb-1.0", "Debian: apt install libusb-1.0-0") from error
+    with explained("USB", "all ports", "looking for phones"):
+        yield from usb.find_all_adb_devices(timeout_s)
+
+
+def _find_usb(name: str, address: str, timeout_s: float) -> BaseTransport:
     seen = []
-    for transport in usb.find_all_adb_devices(timeout_s):
+    for transport in _usb_phones(timeout_s):
         serial = transport.serial_number
         if address == f"usb:{serial}":
-            return transport
+            found: BaseTransport = transport
+            return found
         seen.append(f"usb:{serial}")
     raise CameraNotFound(
         name, address, seen, "switch on USB debugging; if an adb server holds it, run `adb kill-server`"

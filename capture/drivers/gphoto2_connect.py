@@ -14,6 +14,7 @@ from typing import Any
 
 import gphoto2 as gp
 
+from dpedkit.capture.drivers import Seen
 from dpedkit.capture.drivers.gphoto2_calls import exit_camera
 from dpedkit.capture.drivers.gphoto2_errors import explain
 from dpedkit.errors import CameraError, CameraNotFound
@@ -23,17 +24,20 @@ SERIALS = ("eosserialnumber", "serialnumber")  # the one printed on an EOS first
 _PTPIP_PORT = 15740  # what the standard says
 
 
-def detect() -> list[tuple[str, str]]:
-    """Return (model, address) of each camera on USB; the address lacks the serial where another program holds it."""
+def detect() -> list[Seen]:
+    """Return each camera on USB; the address lacks the serial where another program holds it."""
     found = []
     for model, port in _usb_ports():
         camera = _camera_at(port, model)
-        serial = ""
-        with suppress(gp.GPhoto2Error):
+        serial = trouble = ""
+        try:
             _start(camera)
             serial = _serials(camera)[0]
+        except gp.GPhoto2Error as error:
+            refusal = explain(error.code, error.string, model, port, "connecting")
+            trouble = f"{refusal.cause}; {refusal.remedy}"
         hang_up(camera)
-        found.append((model, f"usb:{serial}"))
+        found.append(Seen(model, f"usb:{serial}", trouble))
     return found
 
 
@@ -73,7 +77,7 @@ def open_usb(name: str, address: str) -> Any:
     wanted = address.partition(":")[2].lstrip("0")
     ports = _usb_ports()
     if not wanted and len(ports) > 1:
-        there = ", ".join(f"{model} {place}" for model, place in detect())
+        there = ", ".join(f"{seen.model} {seen.address}" for seen in detect())
         raise CameraError(f"{name}: {len(ports)} cameras are connected: {there}", "name one of them in the rig file")
     refusal: gp.GPhoto2Error | None = None
     seen: list[str] = []

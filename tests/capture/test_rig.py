@@ -57,7 +57,35 @@ MISTAKES = {
     ),
     "unknown trigger": (
         GOOD + 'trigger = "keyevnt"',
-        "device 'sony': unknown trigger 'keyevnt', did you mean 'keyevent'",
+        r"device 'sony'\.trigger: unknown trigger 'keyevnt', did you mean 'keyevent'",
+    ),
+    "a trigger whose argument is none": (GOOD + 'trigger = "tap:middle"', r"device 'sony'\.trigger: .*'tap:middle'"),
+    "an argument for a trigger that takes none": (
+        GOOD.replace('"usb:1"\n', '"usb:1"\ntrigger = "eos:fast"\n'),
+        r"device 'dslr'\.trigger: the trigger 'eos' takes nothing after it, found 'fast'",
+    ),
+    "a phone's file of a DSLR": (
+        GOOD.replace('"usb:1"\n', '"usb:1"\nfiles = ["jpg", "heic"]\n'),
+        r"device 'dslr'\.files: no device of the driver 'gphoto2' makes 'heic'; they make: jpg, cr2",
+    ),
+    "a DSLR's file of a phone": (GOOD + 'files = ["cr2"]', r"device 'sony'\.files: .* 'adb' makes 'cr2'"),
+    "a file twice": (GOOD + 'files = ["jpg", "jpg"]', r"device 'sony'\.files: one ending twice"),
+    "a setting that is a list": (
+        GOOD + "[device.settings]\niso = [100]",
+        r"device 'sony'\.settings\.iso: want a text, a number, true or false, found \[100\]",
+    ),
+    "settings that are no table": (GOOD + "settings = 3", r"device 'sony'\.settings: "),
+    "a wrong driver is one mistake": (
+        GOOD.replace('"gphoto2"', '"gphoto"').replace('"usb:1"', '"com3"'),
+        r"device 'dslr'\.driver: ",
+    ),
+    "one camera twice": (
+        GOOD.replace("usb:1", "usb:17") + DSLR.replace('"dslr"', '"second"', 1).replace("usb:1", "usb:0017"),
+        "two devices have the address 'usb:17'",
+    ),
+    "one camera twice on the network": (
+        GOOD.replace("usb:1", "ptpip:cam") + DSLR.replace('"dslr"', '"second"', 1).replace("usb:1", "ptpip:cam:15740"),
+        "two devices have the address 'ptpip:cam:15740'",
     ),
     "unknown role": (GOOD.replace('"phone"', '"fone"'), r"device 'sony'\.role: .*found 'fone'"),
     "unknown file ending": (GOOD + 'files = ["gif"]', r"device 'sony'\.files 0: .*found 'gif'"),
@@ -72,9 +100,9 @@ MISTAKES = {
     "device is not a table": ('name = "tripod"\ndevice = [3]', "device 0: "),
     "device is not a list": ('name = "tripod"\ndevice = 3', "device: "),
     "a name that is no file name": (GOOD.replace('"sony"', '"../sony"'), r"device '\.\./sony'\.name: "),
-    "an address of no kind": (GOOD.replace("usb:1", "com3"), "device 'dslr': address 'com3' must be 'simulated' or"),
+    "an address of no kind": (GOOD.replace("usb:1", "com3"), r"device 'dslr'\.address: 'com3' must be 'simulated' or"),
     "an address of another driver": (GOOD.replace("usb:1", "tcp:a:1"), "must be .* start with usb: or ptpip:"),
-    "an address without a place": (GOOD.replace("usb:1", "usb:"), "address 'usb:' must"),
+    "an address without a place": (GOOD.replace("usb:1", "usb:"), r"\.address: 'usb:' must"),
     "an address without a port": (GOOD.replace(":5555", ""), "must end with a host, a colon and a port"),
     "a port that is none": (GOOD.replace(":5555", ":70000"), "a port from 1 to 65535"),
     "scale out of range": (GOOD + "[simulated]\nscale = 2", r"simulated\.scale: .*found 2"),

@@ -14,7 +14,7 @@ from dpedkit.errors import CameraError, CameraNotFound
 
 def main() -> None:
     seen = detect()
-    camera = Gphoto2Camera("virtual", seen[0][1])
+    camera = Gphoto2Camera("virtual", seen[0].address)
     camera.open()
     camera.prepare()
     before = camera.list_photos()
@@ -33,7 +33,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "seen": seen,
+                "seen": [[one.model, one.address] for one in seen],
                 "before": sorted(old.name for old in before),
                 "late_ns": release.earliest_ns - started_ns - 50_000_000,
                 "took_ns": release.latest_ns - release.earliest_ns,
