@@ -16,7 +16,9 @@ from typing import Protocol
 class CameraInfo:
     """What a camera says of itself.
 
-    battery_percent and free_bytes are None where the device does not tell.
+    battery_percent, free_bytes and temperature_c are None where the device does not tell.
+
+    warnings  what the driver could not see to itself, one line each: "autopoweroff cannot be set: do it in its menu"
     """
 
     make: str
@@ -26,6 +28,7 @@ class CameraInfo:
     battery_percent: int | None = None
     free_bytes: int | None = None
     temperature_c: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
