@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from dpedkit.capture.simulate.exif import Dials
 from dpedkit.capture.simulate.specs import camera_spec
 
 
@@ -44,6 +45,9 @@ class CopyingBody:
 
     def subscribe(self, callback: Callable[[Path], None]) -> None:
         self._subscribers.append(callback)
+
+    def set_dials(self, dials: Dials) -> None:
+        self.dials = dials
 
     def photo(self, number: int, suffix: str = "JPG") -> Path:
         return self._folder / f"IMG_{number:04d}.{suffix}"

@@ -9,7 +9,6 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dpedkit.capture.simulate.adb_auth import TOKEN_BYTES, is_authorised
@@ -24,6 +23,8 @@ from dpedkit.capture.simulate.adb_wire import (
     StreamClosed,
     Wire,
 )
+from dpedkit.capture.simulate.cable import Cable, close_listener
+from dpedkit.capture.simulate.faults import CablePulled, Script, ScriptedFault
 
 _AUTH_TOKEN = 1
 _AUTH_SIGNATURE = 2
@@ -38,13 +39,21 @@ class AdbDaemon:
     authorised_keys  public key files, read anew for each client; by default this user's own, which the adb client and
                      dpedkit share: any other user of the machine is turned away, for a shell runs commands as this user
     sh               the phone's shell
+    faults           what goes wrong; None: nothing
     """
 
     def __init__(
-        self, body: PhoneBody, port: int = 0, authorised_keys: Sequence[Path] = USER_KEYS, sh: str = "/bin/sh"
+        self,
+        body: PhoneBody,
+        port: int = 0,
+        authorised_keys: Sequence[Path] = USER_KEYS,
+        sh: str = "/bin/sh",
+        faults: Script | None = None,
     ) -> None:
         self._keys = tuple(authorised_keys)
-        self._shell = PhoneShell(body, sh)
+        self.faults = faults or Script()
+        self._cable = Cable()
+        self._shell = PhoneShell(body, sh, self.faults, self._act_out)
         self._card = body.card
         props = device_props(body.spec)
         shown = ("ro.product.name", "ro.product.model", "ro.product.device")
@@ -66,6 +75,8 @@ class AdbDaemon:
                 sock, _ = self._listener.accept()
             except OSError:
                 return  # closed
+            if not self._cable.plug(sock):
+                continue
             client = _Client(Wire(sock), self)
             thread = threading.Thread(target=client.serve, name="adb-client", daemon=True)
             with self._guard:
@@ -80,13 +91,29 @@ class AdbDaemon:
         """Stop listening and hang up on every client, as when a cable is pulled; safe to call twice."""
         with self._guard:
             self._closed = True
-        with suppress(OSError):  # on some systems a listener cannot be shut down, and closing it is enough
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits in accept
-        self._listener.close()
-        for client, thread in self._clients.items():
-            client.wire.hang_up()
+        close_listener(self._listener)
+        self._cable.hang_up()
+        for thread in self._clients.values():
             thread.join()
         self._shell.close()
+
+    def pull_cable(self, out_s: float) -> None:
+        """Break every connection, and each new one for that long."""
+        self._cable.pull(out_s)
+
+    def forget(self, wire: Wire) -> None:
+        """Forget a client that has gone."""
+        self._cable.forget(wire.socket)
+
+    def _act_out(self, fault: ScriptedFault) -> None:
+        """Fail as the script says at a release; what happens to the shutter is the body's business."""
+        if fault.fault == "frozen":
+            with self._guard:
+                clients = tuple(self._clients)
+            for client in clients:
+                client.wire.freeze()
+        elif fault.after_s:  # the disconnecting ones
+            self._cable.pull(fault.after_s)
 
     def is_authorised(self, token: bytes, signature: bytes) -> bool:
         """Return whether a known key signed the token."""
@@ -102,7 +129,7 @@ class AdbDaemon:
         kind, _, argument = name.partition(":")
         try:
             if kind == "sync":
-                serve_sync(stream, self._card)
+                serve_sync(stream, self._card, self.faults)
             else:
                 self._shell.serve(stream, argument, text=kind == "shell")
             stream.close()
@@ -110,6 +137,8 @@ class AdbDaemon:
             pass
         except ProtocolError:
             stream.close()
+        except CablePulled as pulled:
+            self._cable.pull(pulled.after_s)
 
     @staticmethod
     def has_service(name: str) -> bool:
@@ -128,6 +157,7 @@ class _Client:
         self._next_id = 1
         self._token = b""
         self._authorised = False
+        self._knows_keys = True
 
     def serve(self) -> None:
         """Answer messages until the client hangs up, or says what is not ADB."""
@@ -137,6 +167,7 @@ class _Client:
         except (ProtocolError, StreamClosed):
             pass
         finally:
+            self._daemon.forget(self.wire)
             self.wire.close()
             for stream in self._streams.values():
                 stream.end()
@@ -147,6 +178,11 @@ class _Client:
         if message.command == b"CNXN":
             self.wire.max_data = max(1, min(message.arg1, MAX_DATA_BYTES))
             self.wire.checksums = message.arg0 < VERSION
+            fault = self._daemon.faults.connection()
+            if fault and fault.fault == "disconnect_at_connect":
+                self._daemon.pull_cable(fault.after_s)
+                raise StreamClosed
+            self._knows_keys = fault is None
             self._challenge()
         elif message.command == b"AUTH":
             self._check_identity(message)
@@ -166,7 +202,7 @@ class _Client:
         """Let a known key in, ask for another; an unknown public key waits for a tap on the screen that never comes."""
         if message.arg0 != _AUTH_SIGNATURE:
             return
-        if self._token and self._daemon.is_authorised(self._token, message.data):
+        if self._knows_keys and self._token and self._daemon.is_authorised(self._token, message.data):
             self._authorised = True
             self._token = b""
             self.wire.send(b"CNXN", VERSION, MAX_DATA_BYTES, self._daemon.banner)

@@ -8,18 +8,21 @@ The sh is an ordinary process of this user: whoever is let in by key may run any
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from dpedkit.capture.simulate.adb_sync import CARD_NAMES
+from dpedkit.capture.simulate.adb_sync import CARD_NAMES, host_path
 from dpedkit.capture.simulate.adb_tools import install_phone
 from dpedkit.capture.simulate.adb_wire import Stream, StreamClosed
+from dpedkit.capture.simulate.faults import Script, ScriptedFault
 from dpedkit.capture.simulate.specs import CameraSpec
 
 _READ_BYTES = 1 << 16
@@ -53,20 +56,24 @@ class PhoneBody(Protocol):
         """The device's wall clock, ns since the epoch."""
         ...
 
-    def release(self) -> None:
-        """Press the shutter button; returns at once."""
+    def release(self) -> ScriptedFault | None:
+        """Press the shutter button; returns at once, with what is to go wrong."""
         ...
 
 
 class PhoneShell:
     """What runs commands on a simulated phone.
 
-    sh  the shell, "/bin/sh" or another POSIX one
+    sh       the shell, "/bin/sh" or another POSIX one
+    faults   what goes wrong
+    act_out  called with what goes wrong at a release
     """
 
-    def __init__(self, body: PhoneBody, sh: str) -> None:
+    def __init__(self, body: PhoneBody, sh: str, faults: Script, act_out: Callable[[ScriptedFault], None]) -> None:
         self._body = body
         self._sh = sh
+        self._faults = faults
+        self._act_out = act_out
         self._folder = tempfile.TemporaryDirectory(prefix="dpedkit-phone-")
         self._root = Path(self._folder.name).resolve()
         self._card = bytes(self._root / "card")
@@ -80,7 +87,11 @@ class PhoneShell:
         """Run a command, or sh on the stream's input where it is empty, until it ends or the client closes.
 
         text  whether the memory card's place in the output is translated back
+
+        Raises:
+            CablePulled: in the middle of a file, as the script says.
         """
+        self._lock_screen()
         events, tell = os.pipe()
         acks, acknowledge = os.pipe()
         words = [self._sh, "-c", self._to_host(command)] if command else [self._sh]
@@ -100,7 +111,7 @@ class PhoneShell:
         threading.Thread(target=self._press_shutter, args=(events, acknowledge), daemon=True).start()
         threading.Thread(target=self._feed, args=(stream, process, bool(command)), daemon=True).start()
         try:
-            self._send_output(stream, process, text=text)
+            self._send_output(stream, process, None if text else self._pulled(command), text=text)
         except StreamClosed:
             pass
         finally:
@@ -111,7 +122,9 @@ class PhoneShell:
         """Press the button for each line the tools write; ends when the last of them has."""
         with os.fdopen(events, "rb", buffering=0) as lines, os.fdopen(acknowledge, "wb", buffering=0) as answers:
             for _ in lines:
-                self._body.release()
+                if fault := self._body.release():
+                    self._act_out(fault)
+                self._lock_screen()
                 try:
                     answers.write(b"done\n")
                 except BrokenPipeError:
@@ -128,14 +141,32 @@ class PhoneShell:
                     continue  # the process reads no more, and may still have something to say
         _kill(process)
 
-    def _send_output(self, stream: Stream, process: subprocess.Popen[bytes], *, text: bool) -> None:
+    def _lock_screen(self) -> None:
+        """Lock the phone with a PIN, or open it again, as the script says; the tools look at the file."""
+        pin = self._root / "pin"
+        if self._faults.now("screen_locked"):
+            pin.touch()
+        else:
+            pin.unlink(missing_ok=True)
+
+    def _pulled(self, command: str) -> Path | None:
+        """Return the photo whose bytes a command sends: the last file on the card that it names."""
+        for word in re.findall(rf"{CARD_NAMES.pattern}[^'\"]*", command)[::-1]:
+            with suppress(OSError, ValueError):
+                path = host_path(self._body.card, word.strip())
+                if path.is_file():
+                    return path
+        return None
+
+    def _send_output(self, stream: Stream, process: subprocess.Popen[bytes], photo: Path | None, *, text: bool) -> None:
+        """Hand on what the process says; `photo` is the file it sends, for the faults of a pull."""
         assert process.stdout is not None
         held = b""
         with process.stdout as output:
-            while data := output.read(_READ_BYTES):
-                if text:
-                    held, data = self._to_device(held + data)
-                stream.write(data)
+            chunks: Iterator[bytes] = iter(lambda: output.read(_READ_BYTES), b"")
+            for data in self._faults.tamper(photo, chunks) if photo else chunks:
+                held, said = self._to_device(held + data) if text else (b"", data)
+                stream.write(said)
         stream.write(held)
 
     def _to_host(self, command: str) -> str:
@@ -156,6 +187,7 @@ class PhoneShell:
             "PHONE": str(self._root),
             "PHONE_CLOCK_OFFSET_NS": str(clock_offset_ns(self._body)),
             "PHONE_BATTERY_PERCENT": str(self._body.battery_percent),
+            "PHONE_CARD_FULL": str(self._faults.now("card_full")),
             "PHONE_BATTERY_TENTHS_C": str(round(self._body.temperature_c * 10)),
         }
 

@@ -10,9 +10,11 @@ import os
 import re
 import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from dpedkit.capture.simulate.adb_wire import ProtocolError, Stream
+from dpedkit.capture.simulate.faults import Script
 
 _CHUNK_BYTES = 1 << 16
 _MOST_PATH_BYTES = 1024
@@ -39,10 +41,11 @@ def host_path(card: Path, device_path: str) -> Path:
     return path
 
 
-def serve_sync(stream: Stream, card: Path) -> None:
+def serve_sync(stream: Stream, card: Path, faults: Script) -> None:
     """Answer a client's requests until it says QUIT or closes.
 
     Raises:
+        CablePulled: in the middle of a file, as the script says.
         ProtocolError: a request is malformed.
         StreamClosed: the client has gone.
     """
@@ -50,7 +53,7 @@ def serve_sync(stream: Stream, card: Path) -> None:
     handlers: dict[bytes, Callable[[_Packets, Path, str], None]] = {
         b"STAT": _stat,
         b"LIST": _list,
-        b"RECV": _recv,
+        b"RECV": partial(_recv, faults),
         b"SEND": _send,
     }
     while request := packets.read_request():
@@ -132,9 +135,10 @@ def _list(packets: _Packets, card: Path, path: str) -> None:
     packets.write_raw(bytes(entries) + b"DONE" + _STAT.pack(0, 0, 0) + _NUMBER.pack(0))
 
 
-def _recv(packets: _Packets, card: Path, path: str) -> None:
-    with host_path(card, path).open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
+def _recv(faults: Script, packets: _Packets, card: Path, path: str) -> None:
+    photo = host_path(card, path)
+    with photo.open("rb") as file:
+        for chunk in faults.tamper(photo, iter(lambda: file.read(_CHUNK_BYTES), b"")):
             packets.write(b"DATA", chunk)
     packets.write(b"DONE", b"")
 

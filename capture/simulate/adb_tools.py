@@ -24,7 +24,10 @@ esac
 _INPUT = r"""
 shutter() {
     read -r front <"$PHONE/front"
-    [ -e "$PHONE/awake" ] && ! [ -e "$PHONE/locked" ] && case $front in *[Cc]amera*) ;; *) false ;; esac || return 0
+    # at a PIN the daemon counts the attempt, and does nothing
+    if ! [ -e "$PHONE/pin" ]; then
+        [ -e "$PHONE/awake" ] && ! [ -e "$PHONE/locked" ] && case $front in *[Cc]amera*) ;; *) false ;; esac || return 0
+    fi
     echo shutter >"/dev/fd/$PHONE_EVENTS"
     read -r _ <"/dev/fd/$PHONE_ACKS"
 }
@@ -78,7 +81,9 @@ power)
 window)
     read -r front <"$PHONE/front"
     echo 'WINDOW MANAGER POLICY STATE (dumpsys window policy)'
-    echo "    mShowingLockscreen=$(has locked) mShowingDream=false mDreamingLockscreen=$(has locked)"
+    locked=$(has locked)
+    if [ -e "$PHONE/pin" ]; then locked=true; fi
+    echo "    mShowingLockscreen=$locked mShowingDream=false mDreamingLockscreen=$locked"
     echo "  mCurrentFocus=Window{7a1c0de u0 $front}"
     echo "  mFocusedApp=AppWindowToken{5e1f token=Token{1d ActivityRecord{2b u0 $front t7}}}" ;;
 *) echo "Can't find service: $1" ;;
@@ -90,6 +95,7 @@ for path; do case $path in -*) ;; *) break ;; esac; done
 PATH=/usr/bin:/bin df -kP "${path:-$PHONE/card/}" | {
     read -r _
     read -r _ total used free share _
+    if [ "$PHONE_CARD_FULL" = True ]; then used=$total free=0 share=100%; fi
     echo 'Filesystem     1K-blocks      Used Available Use% Mounted on'
     echo "/dev/fuse      $total $used $free $share /storage/emulated"
 }

@@ -49,10 +49,10 @@ class Wire:
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms for a delayed ACK
-        self._socket = sock
+        self.socket = sock
         self._reader: BinaryIO = sock.makefile("rb")
         self._sending = threading.Lock()
+        self._frozen = False
         self.checksums = True
         self.max_data = 4096
 
@@ -65,9 +65,11 @@ class Wire:
         checksum = byte_sum(data) if self.checksums else 0
         inverted = bytes(byte ^ 0xFF for byte in command)
         header = _HEADER.pack(command, arg0, arg1, len(data), checksum, inverted)
+        if self._frozen:
+            return
         try:
             with self._sending:
-                self._socket.sendall(header + data)
+                self.socket.sendall(header + data)
         except OSError as error:
             raise StreamClosed from error
 
@@ -93,16 +95,16 @@ class Wire:
             raise ProtocolError(f"checksum of a {command!r} message: {checksum}, its data sum to {byte_sum(data)}")
         return Message(command, arg0, arg1, data)
 
-    def hang_up(self) -> None:
-        """End the conversation; the thread that reads is woken and finds the client gone."""
-        with suppress(OSError):  # the client hung up first
-            self._socket.shutdown(socket.SHUT_RDWR)
+    def freeze(self) -> None:
+        """Say nothing any more, whatever comes."""
+        self._frozen = True
 
     def close(self) -> None:
         """Give the socket back; for the thread that reads."""
-        self.hang_up()
+        with suppress(OSError):  # the client hung up first
+            self.socket.shutdown(socket.SHUT_RDWR)
         self._reader.close()
-        self._socket.close()
+        self.socket.close()
 
 
 class Stream:

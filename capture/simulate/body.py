@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import queue
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from dpedkit.capture.simulate.darkroom import Darkroom, Frame
-from dpedkit.capture.simulate.exif import exif_block, with_exif
+from dpedkit.capture.simulate.darkroom import Darkroom, Order
+from dpedkit.capture.simulate.exif import Dials, Shot
+from dpedkit.capture.simulate.faults import Script, ScriptedFault
+from dpedkit.capture.simulate.formats import RAW_ENDINGS
 from dpedkit.capture.simulate.specs import CameraSpec, SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
+from dpedkit.capture.simulate.writer import Exposure, Writer
 from dpedkit.errors import DpedError
-from dpedkit.files import write_atomic
 
 _SCENE_POLL_S = 0.1
 _SHOTS_PER_BATTERY_PERCENT = 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Exposure:
-    """The shutter opened: when the button was pressed, when it opened (host ns), and before which scene."""
+_LOW_BATTERY_PERCENT = 3
 
+
+@dataclass(frozen=True, slots=True)
+class _Press:
+    """The button was pressed: for the how-manieth time, and when (host ns)."""
+
+    number: int
     released_ns: int
-    shutter_ns: int
-    scene: int
 
 
 class Body:
     """One simulated camera. Every method may be called from any thread.
 
-    spec   what the camera is, at the size it photographs in
-    card   its memory card: a folder that holds "DCIM/..."; a photo appears there whole or not at all
+    spec    what the camera is, at the size it photographs in
+    card    its memory card: a folder that holds "DCIM/..."; a photo appears there whole or not at all, but for faults
+    faults  what goes wrong, and when
     """
 
     def __init__(self, spec: CameraSpec, state: Path, config: SimulatedConfig) -> None:
@@ -51,18 +51,22 @@ class Body:
         state   the rig's state folder (see state.py)
         """
         self.spec = config.camera(spec)
+        self.faults = Script(config.device(spec.name).faults)
         self._state = StateFolder(state)
         self.card = self._state.card(spec.name)
-        (self.card / spec.photo_name).parent.mkdir(parents=True, exist_ok=True)
+        self._state.darkroom(spec.name).mkdir(parents=True, exist_ok=True)
         self._started_ns = time.time_ns()
         self._random = np.random.default_rng([config.seed, *spec.name.encode()])
         self._darkroom = Darkroom(spec.name, self._state, config)
-        self._next_number = self._highest_number() + 1
+        self._dials = Dials(
+            self.spec.f_number, self.spec.iso, exposure_s=None, auto_white_balance=True, files=self.spec.files
+        )
         self._shots = 0
         self._subscribers: list[Callable[[Path], None]] = []
         self._off = threading.Event()
-        self._releases: queue.Queue[int | None] = queue.Queue()
-        self._exposures: queue.Queue[_Exposure] = queue.Queue()
+        self._writer = Writer(self.spec, self._state, self.faults, self._landed, self._off)
+        self._releases: queue.Queue[_Press | None] = queue.Queue()
+        self._exposures: queue.Queue[Exposure] = queue.Queue()
         self._threads = [
             threading.Thread(target=work, name=f"{spec.name}-{work.__name__.strip('_')}", daemon=True)
             for work in (self._open_shutter, self._develop)
@@ -74,9 +78,20 @@ class Body:
         """The device's own wall clock, ns since the epoch."""
         return self._device_ns(time.time_ns())
 
-    def release(self) -> None:
-        """Press the shutter button; returns at once. The shutter opens after the camera's lag."""
-        self._releases.put(time.time_ns())
+    def release(self) -> ScriptedFault | None:
+        """Press the shutter button; returns at once. The shutter opens after the camera's lag.
+
+        Returns what the camera's protocol has to act out, if the script says that something goes wrong.
+        """
+        released_ns = time.time_ns()
+        attempt = self.faults.release()
+        if attempt.exposes:
+            self._releases.put(_Press(attempt.number, released_ns))
+        return attempt.fault
+
+    def set_dials(self, dials: Dials) -> None:
+        """Change what is set on the camera, for the shutters that open from now on."""
+        self._dials = dials
 
     def subscribe(self, callback: Callable[[Path], None]) -> None:
         """Have `callback` called, from the camera's own thread, with each photo that has landed on the card."""
@@ -85,6 +100,8 @@ class Body:
     @property
     def battery_percent(self) -> int:
         """Charge left."""
+        if self.faults.now("battery_low"):
+            return _LOW_BATTERY_PERCENT
         return max(1, self.spec.battery_percent - self._shots // _SHOTS_PER_BATTERY_PERCENT)
 
     @property
@@ -100,15 +117,28 @@ class Body:
         for thread in self._threads:
             thread.join()
         self._darkroom.close()
+        self._writer.close()
 
     def _open_shutter(self) -> None:
         ready_ns = 0
-        while (released_ns := self._releases.get()) is not None:
-            shutter_ns = max(released_ns + self._draw_lag_ns(), ready_ns)
+        while (press := self._releases.get()) is not None:
+            slow = self.faults.at("slow_trigger", press.number)
+            lag_ns = round(slow.after_s * 1e9) if slow else self._draw_lag_ns()
+            shutter_ns = max(press.released_ns + lag_ns, ready_ns)
             ready_ns = shutter_ns + round(self.spec.timing.cycle_ms * 1e6)
             if self._off_before(shutter_ns):
                 return
-            self._exposures.put(_Exposure(released_ns, shutter_ns, self._state.scene()))
+            dials = self._dials
+            shot = Shot(
+                device_ns=self._device_ns(shutter_ns),
+                exposure_s=dials.exposure_s or 0.0,
+                f_number=dials.f_number,
+                iso=dials.iso,
+                auto_white_balance=dials.auto_white_balance,
+            )
+            self._exposures.put(
+                Exposure(press.number, press.released_ns, shutter_ns, self._state.scene(), dials.files, shot)
+            )
 
     def _develop(self) -> None:
         """Keep the next photo rendered; when the shutter opens, put it on the card."""
@@ -118,50 +148,34 @@ class Body:
             if scene != (scene := self._state.scene()):
                 taken = 0
             try:
-                self._darkroom.ask(scene, taken)
+                self._darkroom.ask(self._order(scene, taken, self.faults.next_release, self._dials.files))
                 exposure = self._exposures.get(timeout=_SCENE_POLL_S)
                 if exposure.scene != scene:
                     scene, taken = exposure.scene, 0
-                frame = self._darkroom.take(scene, taken)
+                frame = self._darkroom.take(self._order(scene, taken, exposure.number, exposure.files))
                 taken += 1
                 self._shots += 1
-                self._darkroom.ask(scene, taken)
-                self._land(frame, exposure)
+                self._darkroom.ask(self._order(scene, taken, self.faults.next_release, self._dials.files))
+                shot = replace(exposure.shot, exposure_s=exposure.shot.exposure_s or frame.exposure_s)
+                self._writer.write(frame, replace(exposure, shot=shot), self.now_ns)
             except queue.Empty:
                 continue
             except DpedError as error:
                 if not self._off.is_set():
                     print(error, file=sys.stderr, flush=True)
 
+    def _order(self, scene: int, shot: int, release: int, files: tuple[str, ...]) -> Order:
+        """Return what to render for a release."""
+        brighter, warmer = (self.faults.since(name, release) for name in ("exposure_jump", "wb_jump"))
+        return Order(scene, shot, brighter=brighter, warmer=warmer, raw=any(name in RAW_ENDINGS for name in files))
+
+    def _landed(self, photo: Path) -> None:
+        for callback in tuple(self._subscribers):
+            callback(photo)
+
     def _off_before(self, host_ns: int) -> bool:
         """Wait until that moment; return True at once when the camera is switched off."""
         return self._off.wait(max(0, host_ns - time.time_ns()) / 1e9)
-
-    def _land(self, frame: Frame, exposure: _Exposure) -> None:
-        """Write the truth, then the photo: whoever sees a photo can look up its truth."""
-        if self._off_before(exposure.shutter_ns + round(self.spec.timing.write_ms * 1e6)):
-            return
-        device_ns = self._device_ns(exposure.shutter_ns)
-        data = with_exif(frame.jpeg, exif_block(self.spec, device_ns, frame.exposure_s))
-        truth = frame.truth | {
-            "camera": self.spec.name,
-            "released_ns": exposure.released_ns,
-            "shutter_ns": exposure.shutter_ns,
-            "clock_offset_ns": device_ns - exposure.shutter_ns,
-            "clock_drift_ppm": self.spec.timing.drift_ppm,
-        }
-        self._state.truth.mkdir(exist_ok=True)
-        write_atomic(self._state.truth / f"{hashlib.sha256(data).hexdigest()}.json", json.dumps(truth).encode())
-        moment = datetime.fromtimestamp(device_ns // 1_000_000_000, UTC).strftime("%Y%m%d_%H%M%S")
-        stamp = f"{moment}_{device_ns // 1_000_000 % 1000:03d}"
-        photo = self.card / self.spec.photo_name.format(number=self._next_number, time=stamp)
-        unfinished = self._state.darkroom(self.spec.name) / photo.name  # off the card, where no listing sees it
-        unfinished.write_bytes(data)
-        os.utime(unfinished, ns=(self.now_ns(), self.now_ns()))
-        unfinished.replace(photo)
-        self._next_number += 1
-        for callback in tuple(self._subscribers):
-            callback(photo)
 
     def _device_ns(self, host_ns: int) -> int:
         timing = self.spec.timing
@@ -172,7 +186,3 @@ class Body:
         timing = self.spec.timing
         lag_ms = max(0.0, self._random.normal(timing.lag_ms, timing.jitter_ms))
         return round(lag_ms * 1e6)
-
-    def _highest_number(self) -> int:
-        numbers = [re.search(r"_(\d{4})\.", path.name) for path in self.card.rglob("*.*")]
-        return max((int(number[1]) for number in numbers if number), default=0)

@@ -1,19 +1,20 @@
 """Rendering ahead, in a process of low priority, so that megapixels of work do not disturb milliseconds.
 
 Run as `python -m dpedkit.capture.simulate.darkroom` it answers each line of JSON on its standard input
-(scene, shot) with a line on its standard output once that photo lies in the darkroom folder. It ends when its input
+(an Order) with a line on its standard output once that photo lies in the darkroom folder. It ends when its input
 does, so it cannot outlive the camera that started it.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
@@ -25,10 +26,27 @@ _NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Order:
+    """Which photo to render: number `shot` of a scene.
+
+    brighter  by one EV than metered
+    warmer    than white balance would have it
+    raw       with what the sensor read
+    """
+
+    scene: int
+    shot: int
+    brighter: bool = False
+    warmer: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A photo but for its EXIF block.
 
     jpeg        without metadata
+    mosaic      what the sensor read: uint16 [H, W], RGGB, little-endian; H and W even; empty where it is not asked for
     exposure_s  exposure time that the camera's metering chose
     truth       what is true of it: scene, camera geometry, look
     """
@@ -36,6 +54,7 @@ class Frame:
     jpeg: bytes
     exposure_s: float
     truth: Json
+    mosaic: bytes = b""
 
 
 class Darkroom:
@@ -44,40 +63,41 @@ class Darkroom:
     def __init__(self, camera: str, state: StateFolder, config: SimulatedConfig) -> None:
         self._camera, self._state, self._config = camera, state, config
         self._process: subprocess.Popen[str] | None = None
-        self._asked: tuple[int, int] | None = None
+        self._asked: Order | None = None
 
-    def ask(self, scene: int, shot: int) -> None:
-        """Start rendering photo number `shot` of a scene; returns at once. Asking again changes nothing.
+    def ask(self, order: Order) -> None:
+        """Start rendering a photo; returns at once. Asking again changes nothing.
 
         Raises:
             CameraError: the rendering process died.
         """
-        if self._asked == (scene, shot):
+        if self._asked == order:
             return
         process = self._process or self._start()
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps([scene, shot]) + "\n")
+            process.stdin.write(json.dumps(asdict(order)) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
             raise self._died() from None
-        self._asked = (scene, shot)
+        self._asked = order
 
-    def take(self, scene: int, shot: int) -> Frame:
+    def take(self, order: Order) -> Frame:
         """Return that photo, waiting for it if it must.
 
         Raises:
             CameraError: the rendering process died.
         """
-        self.ask(scene, shot)
+        self.ask(order)
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
             reply = json.loads(line)
-            jpeg = Path(reply["jpeg"])
-            frame = Frame(jpeg.read_bytes(), reply["exposure_s"], reply["truth"])
+            jpeg, mosaic = Path(reply["jpeg"]), Path(reply["mosaic"])
+            frame = Frame(jpeg.read_bytes(), reply["exposure_s"], reply["truth"], mosaic.read_bytes())
             jpeg.unlink()
-            if reply["asked"] == [scene, shot]:
+            mosaic.unlink()
+            if reply["asked"] == asdict(order):
                 self._asked = None
                 return frame
         raise self._died()
@@ -116,21 +136,28 @@ def main(arguments: str) -> None:
     spec = settings.camera(camera_spec(camera))
     folder = state.darkroom(camera)
     folder.mkdir(parents=True, exist_ok=True)
-    orders: queue.Queue[tuple[int, int]] = queue.Queue()
+    orders: queue.Queue[Order] = queue.Queue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    while True:
-        scene, shot = orders.get()
-        frame = develop(spec, state, settings, scene, shot)
-        jpeg = folder / f"{scene}-{shot}.jpg"
+    for number in itertools.count():
+        order = orders.get()
+        frame = develop(spec, state, settings, order)
+        jpeg = folder / f"{number}.jpg"  # not by scene and shot: the same may be asked for twice, in two ways
+        mosaic = jpeg.with_suffix(".raw")
         jpeg.write_bytes(frame.jpeg)
-        reply = {"asked": [scene, shot], "jpeg": str(jpeg), "exposure_s": frame.exposure_s, "truth": frame.truth}
+        mosaic.write_bytes(frame.mosaic)
+        reply = {
+            "asked": asdict(order),
+            "jpeg": str(jpeg),
+            "mosaic": str(mosaic),
+            "exposure_s": frame.exposure_s,
+            "truth": frame.truth,
+        }
         print(json.dumps(reply), flush=True)
 
 
-def _listen(orders: queue.Queue[tuple[int, int]]) -> None:
+def _listen(orders: queue.Queue[Order]) -> None:
     for line in sys.stdin:
-        scene, shot = json.loads(line)
-        orders.put((scene, shot))
+        orders.put(Order(**json.loads(line)))
     os._exit(0)  # the camera is gone: nobody waits for what is being rendered
 
 

@@ -67,10 +67,12 @@ def _server(body: Body, trusted_key: Path | None) -> Server:
     if body.spec.role == "dslr":
         from dpedkit.capture.simulate.eos import EosServer
 
-        return EosServer(body, port=0)
+        return EosServer(body, faults=body.faults)
     from dpedkit.capture.simulate.adb_daemon import USER_KEYS, AdbDaemon
 
-    return AdbDaemon(body, port=0, authorised_keys=(*USER_KEYS, trusted_key) if trusted_key else USER_KEYS)
+    return AdbDaemon(
+        body, port=0, authorised_keys=(*USER_KEYS, trusted_key) if trusted_key else USER_KEYS, faults=body.faults
+    )
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:

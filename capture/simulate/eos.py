@@ -6,7 +6,6 @@ names. It listens on 127.0.0.1 only, commands and events on one port, and serves
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import socket
@@ -14,9 +13,12 @@ import struct
 import threading
 from pathlib import Path
 
+from dpedkit.capture.simulate.cable import Cable, close_listener
+from dpedkit.capture.simulate.eos_body import EosBody
 from dpedkit.capture.simulate.eos_card import Card
 from dpedkit.capture.simulate.eos_properties import Properties
-from dpedkit.capture.simulate.eos_session import EosBody, EosSession
+from dpedkit.capture.simulate.eos_session import EosSession
+from dpedkit.capture.simulate.faults import Script
 from dpedkit.capture.simulate.ptp import ConnectionClosed, Packet, read_packet, send_packet
 
 _VERSION = 0x00010000
@@ -27,21 +29,23 @@ _SEAT_WAIT_S = 1.0
 class EosServer:
     """Serves one body to whoever connects.
 
-    port  on 127.0.0.1; the one asked for, or a free one
+    port    on 127.0.0.1; the one asked for, or a free one
+    faults  what goes wrong; None: nothing
     """
 
-    def __init__(self, body: EosBody, port: int = 0) -> None:
+    def __init__(self, body: EosBody, port: int = 0, faults: Script | None = None) -> None:
         self._body = body
-        self._card = Card(body.card)
-        self._properties = Properties(body.spec.serial)
+        self._faults = faults or Script()
+        self._card = Card(body.card, self._faults)
+        self._properties = Properties(body.spec)
+        self._cable = Cable()
         self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._seat = threading.Semaphore()  # the one initiator's
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
-        self._connections: set[socket.socket] = set()
         self._session: EosSession | None = None
         self._thread = threading.Thread(target=self.serve_forever, name=f"eos-{self.port}", daemon=True)
+        body.set_dials(self._properties.dials())
         body.subscribe(self._landed)
 
     def start(self) -> None:
@@ -55,17 +59,13 @@ class EosServer:
                 connection, _ = self._listener.accept()
             except OSError:  # closed
                 return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
-                self._connections.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            if self._cable.plug(connection):
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
         """Stop serving and hang up on everyone, in the middle of a transfer if need be."""
-        _hang_up(self._listener)
-        with self._lock:
-            for connection in self._connections:
-                _hang_up(connection)
+        close_listener(self._listener)
+        self._cable.hang_up()
 
     def _serve(self, connection: socket.socket) -> None:
         """Serve one connection to its end; the first packet says what it is for."""
@@ -78,12 +78,14 @@ class EosServer:
         except (ConnectionClosed, OSError):
             pass  # an initiator that leaves, or dies, ends its session and nothing else
         finally:
-            with self._lock:
-                self._connections.discard(connection)
+            self._cable.forget(connection)
             connection.close()
 
     def _serve_commands(self, connection: socket.socket) -> None:
         """Serve one session; refuse it while another initiator holds the camera."""
+        if fault := self._faults.connection():
+            self._cable.pull(fault.after_s)
+            return
         if not self._seat.acquire(timeout=_SEAT_WAIT_S):  # its predecessor may be about to leave
             send_packet(connection, Packet.INIT_FAIL, struct.pack("<I", _BUSY))
             return
@@ -93,7 +95,9 @@ class EosServer:
             name = f"{spec.model}\0".encode("utf-16-le")
             acknowledgement = struct.pack("<I", next(self._numbers)) + guid + name + struct.pack("<I", _VERSION)
             send_packet(connection, Packet.INIT_COMMAND_ACK, acknowledgement)
-            self._session = EosSession(connection, self._body, self._card, self._properties)
+            self._session = EosSession(
+                connection, self._body, self._card, self._properties, (self._faults, self._cable)
+            )
             self._session.serve()
         finally:
             self._session = None
@@ -113,10 +117,3 @@ def _serve_events(connection: socket.socket) -> None:
         kind, _ = read_packet(connection)
         if kind == Packet.PING:
             send_packet(connection, Packet.PONG, b"")
-
-
-def _hang_up(connection: socket.socket) -> None:
-    """Close a socket so that a thread blocked on it wakes."""
-    with contextlib.suppress(OSError):  # not connected any more
-        connection.shutdown(socket.SHUT_RDWR)
-    connection.close()

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dpedkit.capture.simulate.faults import Script
 from dpedkit.capture.simulate.ptp import ALL, Format, PtpError, Status, object_info, storage_info
 
 STORAGE_ID = 0x00020001
 _FIRST_HANDLE = 0x91900000
 _CHUNK_BYTES = 256 << 10
-_FORMATS = {".jpg": Format.JPEG, ".cr2": Format.CANON_RAW}
+_FORMATS = {".jpg": Format.JPEG, ".cr2": Format.CANON_RAW, ".heic": Format.HEIF}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,24 @@ class Card:
     Hidden files and symbolic links are not served: nothing outside the folder can be reached.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, faults: Script) -> None:
         self._root = root
+        self._faults = faults
         self._lock = threading.Lock()
         self._handles: dict[Path, int] = {}
         self._paths: dict[int, Path] = {}
 
     def storage(self) -> bytes:
-        """Return the StorageInfo dataset, with the space of the disk the folder lies on."""
-        space = shutil.disk_usage(self._root)
-        return storage_info(space.total, space.free, self.free_images(), "SD")
+        """Return the StorageInfo dataset."""
+        return storage_info(shutil.disk_usage(self._root).total, self._free_bytes(), self.free_images(), "SD")
 
     def free_images(self) -> int:
         """Return how many photos still fit, at 8 MB each."""
-        return shutil.disk_usage(self._root).free // (8 << 20)
+        return self._free_bytes() // (8 << 20)
+
+    def _free_bytes(self) -> int:
+        """Return the space on the disk the folder lies on."""
+        return 0 if self._faults.now("card_full") else shutil.disk_usage(self._root).free
 
     def handles(self, parent: int) -> list[int]:
         """Return the handles of a folder's entries.

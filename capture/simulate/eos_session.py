@@ -5,17 +5,27 @@ from __future__ import annotations
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
 
+from dpedkit.capture.simulate.cable import Cable
+from dpedkit.capture.simulate.eos_body import EosBody
 from dpedkit.capture.simulate.eos_card import STORAGE_ID, Card, Slice, kind_of
-from dpedkit.capture.simulate.eos_properties import END_OF_EVENTS, Destination, Event, Properties, Property, record
+from dpedkit.capture.simulate.eos_properties import (
+    END_OF_EVENTS,
+    Destination,
+    Event,
+    Properties,
+    Property,
+    record,
+)
+from dpedkit.capture.simulate.faults import CablePulled, Script, ScriptedFault
 from dpedkit.capture.simulate.ptp import (
     ALL,
+    ConnectionClosed,
     Format,
     Operation,
     PtpError,
@@ -23,6 +33,7 @@ from dpedkit.capture.simulate.ptp import (
     Status,
     device_info,
     ptp_array,
+    read_packet,
     read_request,
     send_data,
     send_response,
@@ -53,51 +64,6 @@ class EosOperation(IntEnum):
     RELEASE_OFF = 0x9129
 
 
-class EosSpec(Protocol):
-    """What a camera is called."""
-
-    @property
-    def model(self) -> str:
-        """As the camera names itself; libgphoto2 knows "Canon EOS 70D"."""
-        ...
-
-    @property
-    def serial(self) -> str:
-        """Serial number."""
-        ...
-
-
-class EosBody(Protocol):
-    """The insides of a camera, as far as its protocol needs them."""
-
-    @property
-    def spec(self) -> EosSpec:
-        """What the camera is called."""
-        ...
-
-    @property
-    def card(self) -> Path:
-        """The folder that stands for its memory card."""
-        ...
-
-    @property
-    def battery_percent(self) -> int:
-        """Charge left, 0 to 100."""
-        ...
-
-    def now_ns(self) -> int:
-        """The camera's own clock, ns since the epoch."""
-        ...
-
-    def release(self) -> None:
-        """Press the shutter; returns at once."""
-        ...
-
-    def subscribe(self, callback: Callable[[Path], None]) -> None:
-        """Have `callback` called, from any thread, with each photo that has landed on the card."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """What an operation gives back: data (None: it has no data phase) and response parameters."""
@@ -109,8 +75,16 @@ class _Answer:
 class EosSession:
     """Serves one command connection. `photo_landed` may be called from any thread."""
 
-    def __init__(self, connection: socket.socket, body: EosBody, card: Card, properties: Properties) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        body: EosBody,
+        card: Card,
+        properties: Properties,
+        misfortune: tuple[Script, Cable],
+    ) -> None:
         self._connection = connection
+        self._faults, self._cable = misfortune
         self._body = body
         self._card = card
         self._properties = properties
@@ -134,11 +108,20 @@ class EosSession:
                 send_response(self._connection, request.transaction, refusal.status)
                 continue
             if isinstance(answer.data, Slice):
-                send_data(self._connection, request.transaction, answer.data.size_bytes, answer.data.chunks())
+                self._send_file(request, answer.data)
             elif answer.data is not None:
                 send_data(self._connection, request.transaction, len(answer.data), [answer.data])
             send_response(self._connection, request.transaction, Status.OK, answer.parameters)
             closed = request.code == Operation.CLOSE_SESSION
+
+    def _send_file(self, request: Request, part: Slice) -> None:
+        size_bytes = self._faults.sent_size(part.path, part.offset_bytes, part.size_bytes)
+        chunks = self._faults.tamper(part.path, part.chunks(), part.offset_bytes)
+        try:
+            send_data(self._connection, request.transaction, size_bytes, chunks)
+        except CablePulled as pulled:
+            self._cable.pull(pulled.after_s)
+            raise ConnectionClosed from None
 
     def photo_landed(self, photo: Path) -> None:
         """Queue the events of a new photo."""
@@ -204,6 +187,7 @@ class EosSession:
                 return self._storage_info(request)
             case EosOperation.SET_PROPERTY:
                 self._events.append(self._properties.event(self._properties.set(request.data)))
+                self._body.set_dials(self._properties.dials())
             case EosOperation.GET_EVENT:
                 return _Answer(self._take_events())
             case EosOperation.SET_EVENT_MODE:
@@ -225,9 +209,26 @@ class EosSession:
     def _press(self, buttons: int) -> None:
         """Push the shutter button: the moment it is all the way down, the body releases."""
         if buttons & ~self._pressed & _FULL_PRESS:
-            self._body.release()
+            if fault := self._body.release():
+                self._act_out(fault)
             self._events.append(_camera_status(_BUSY))
         self._pressed |= buttons
+
+    def _act_out(self, fault: ScriptedFault) -> None:
+        """Fail as the script says at a release.
+
+        Raises:
+            PtpError: the status it is refused with.
+            ConnectionClosed: the cable is out, or the initiator gave a frozen camera up.
+        """
+        if fault.fault == "busy":
+            raise PtpError(Status.DEVICE_BUSY)
+        if fault.fault == "card_full":
+            raise PtpError(Status.STORE_FULL)
+        while fault.fault == "frozen":
+            read_packet(self._connection)
+        self._cable.pull(fault.after_s)
+        raise ConnectionClosed
 
     def _take_events(self) -> bytes:
         """Return what has happened since the last GetEvent; all there is to know at the first."""
@@ -236,7 +237,7 @@ class EosSession:
         values = {
             Property.UTC_TIME: seconds,
             Property.CAMERA_TIME: seconds + (round(offset.total_seconds()) if offset else 0),
-            Property.AVAILABLE_SHOTS: max(1, min(self._card.free_images(), 9999)),
+            Property.AVAILABLE_SHOTS: min(self._card.free_images(), 9999),
         }
         changed = [code for code, value in values.items() if self._properties.update(code, value)]
         if self._told_all:

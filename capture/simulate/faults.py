@@ -129,6 +129,11 @@ class Script:
             number = self._connections
         return self.at("disconnect_at_connect", number) or self.at("unauthorized", number)
 
+    @property
+    def next_release(self) -> int:
+        """The number of the release to come."""
+        return self._releases + 1
+
     def at(self, name: str, number: int) -> ScriptedFault | None:
         """Return the fault of that name if it happens at that number."""
         return next((f for f in self._faults if f.fault == name and (not f.shots or number in f.shots)), None)
@@ -139,7 +144,7 @@ class Script:
 
     def now(self, name: str) -> bool:
         """Return whether the device is in that state: the one of the release to come."""
-        return self.at(name, self._releases + 1) is not None
+        return self.at(name, self.next_release) is not None
 
     def wrote(self, photo: Path, number: int) -> None:
         """Note which release made a photo, where that matters for its pulls."""
@@ -185,8 +190,10 @@ class Script:
     def sent_size(self, photo: Path, offset_bytes: int, size_bytes: int) -> int:
         """Return how many of `size_bytes` from `offset_bytes` on will be sent: fewer at the fault wrong_size."""
         fault = self._fault_of_pull(photo)
+        if fault is None or fault.fault != "wrong_size":
+            return size_bytes
         middle = photo.stat().st_size // 2 - offset_bytes
-        return middle if fault and fault.fault == "wrong_size" and 0 <= middle < size_bytes else size_bytes
+        return middle if 0 <= middle < size_bytes else size_bytes
 
     def _fault_of_pull(self, photo: Path) -> ScriptedFault | None:
         with self._lock:

@@ -63,7 +63,9 @@ class Status(IntEnum):
     INVALID_STORAGE = 0x2008
     INVALID_HANDLE = 0x2009
     PROPERTY_NOT_SUPPORTED = 0x200A
+    STORE_FULL = 0x200C
     ACCESS_DENIED = 0x200F
+    DEVICE_BUSY = 0x2019
     INVALID_PROPERTY_VALUE = 0x201C
     INVALID_PARAMETER = 0x201D
     SESSION_ALREADY_OPEN = 0x201E
@@ -76,6 +78,7 @@ class Format(IntEnum):
     FOLDER = 0x3001
     JPEG = 0x3801
     CANON_RAW = 0xB103
+    HEIF = 0xB110
 
 
 class ConnectionClosed(Exception):

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dpedkit.capture.simulate.darkroom import Frame
+from dpedkit.capture.simulate.darkroom import Frame, Order
+from dpedkit.capture.simulate.formats import SENSOR_WHITE
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.painting import WHITE
 from dpedkit.capture.simulate.scenes import Scene, load_scene
@@ -21,7 +22,6 @@ U16 = npt.NDArray[np.uint16]
 
 _STRIP_ROWS = 256
 _HALO_ROWS = 12
-_SENSOR_WHITE = 32768
 _MID_GREY = 0.18
 _GREY_WORLD = 0.3
 """How far automatic white balance follows the scene's mean colour."""
@@ -30,6 +30,8 @@ _EXPOSURE_SD_EV, _BALANCE_SD, _SHAKE_SD_RAD = 0.05, 0.01, 6e-5
 _SCENE_EXPOSURE_SD_EV, _SCENE_BALANCE_SD = 0.1, 0.02
 """How much each camera's automatics misjudge a scene, the same at every shot of it. Exposure is set in thirds of a
 stop, whose rounding has this deviation (1/3 EV / sqrt(12)); see docs/decisions.md."""
+_WARMER = (1.2, 1.0, 0.75)
+"""Gain of R, G, B once white balance has jumped: about 1,000 K."""
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -45,22 +47,39 @@ class Exposure:
     exposure_s: float
 
 
-def develop(spec: CameraSpec, state: StateFolder, config: SimulatedConfig, scene: int, shot: int) -> Frame:
-    """Return photo number `shot` of scene number `scene` as `spec` (at its scaled size) takes it."""
+def develop(spec: CameraSpec, state: StateFolder, config: SimulatedConfig, order: Order) -> Frame:
+    """Return the photo that is asked for as `spec` (at its scaled size) takes it."""
     cv2.setNumThreads(1)
-    random = np.random.default_rng([config.seed, scene, shot, *spec.name.encode()])
-    before = load_scene(state, config, scene)
+    random = np.random.default_rng([config.seed, order.scene, order.shot, *spec.name.encode()])
+    before = load_scene(state, config, order.scene)
     view = View.of(spec, before.distance_m, random.normal(0, _SHAKE_SD_RAD, 3))
-    habit = np.random.default_rng([config.seed, scene, *spec.name.encode()])
-    exposure = meter(spec, before, view, (habit, random))
-    rgb = process(spec, expose(spec, before, view, exposure, random))
+    habit = np.random.default_rng([config.seed, order.scene, *spec.name.encode()])
+    exposure = _jump(order, meter(spec, before, view, (habit, random)))
+    sensor = expose(spec, before, view, exposure, random)
+    jpeg = encode_jpeg(process(spec, sensor), quality=spec.look.quality)
     truth = {
-        "scene": scene,
-        "shot": shot,
+        "scene": order.scene,
+        "shot": order.shot,
         "view": view.to_json(),
         "look": {**asdict(spec.look), "gain": exposure.gain.tolist(), "exposure_s": exposure.exposure_s},
     }
-    return Frame(encode_jpeg(rgb, quality=spec.look.quality), exposure.exposure_s, truth)
+    return Frame(jpeg, exposure.exposure_s, truth, _mosaic(sensor) if order.raw else b"")
+
+
+def _jump(order: Order, exposure: Exposure) -> Exposure:
+    """Return the exposure of a camera whose automatics have changed their mind."""
+    factor = 2.0 if order.brighter else 1.0
+    gain = exposure.gain * factor * (np.array(_WARMER) if order.warmer else 1.0)
+    return Exposure(gain, exposure.exposure_s * factor)
+
+
+def _mosaic(sensor: U16) -> bytes:
+    """Return what lies under an RGGB colour filter: uint16 [H, W], little-endian, H and W even."""
+    height, width = (side // 2 * 2 for side in sensor.shape[:2])
+    mosaic = sensor[:height, :width, 1].astype("<u2")
+    mosaic[::2, ::2] = sensor[:height:2, :width:2, 0]
+    mosaic[1::2, 1::2] = sensor[1:height:2, 1:width:2, 2]
+    return mosaic.tobytes()
 
 
 def meter(
@@ -87,7 +106,7 @@ def meter(
 
 
 def expose(spec: CameraSpec, scene: Scene, view: View, exposure: Exposure, random: np.random.Generator) -> U16:
-    """Return what the sensor read: uint16 [H, W, 3], linear, _SENSOR_WHITE is white.
+    """Return what the sensor read: uint16 [H, W, 3], linear, SENSOR_WHITE is white.
 
     The point spread, in scene pixels, is also what keeps the resampling free of aliases.
     """
@@ -122,7 +141,7 @@ def process(spec: CameraSpec, sensor: U16) -> U8:
         linear = strip.astype(np.float32)
         grey = linear @ _LUMA.astype(np.float32)
         linear = grey[..., None] + np.float32(look.saturation) * (linear - grey[..., None])
-        display = curve[np.clip(linear, 0, _SENSOR_WHITE).astype(np.uint16)]
+        display = curve[np.clip(linear, 0, SENSOR_WHITE).astype(np.uint16)]
         display += np.float32(look.sharpen) * (display - cv2.GaussianBlur(display, (0, 0), 1.0))
         rows = slice(top - start, top - start + _STRIP_ROWS)
         rgb[top : top + _STRIP_ROWS] = np.rint(np.clip(display[rows], 0, 255))
@@ -140,13 +159,13 @@ def _read_out(spec: CameraSpec, signal: F32, random: np.random.Generator) -> U16
     """Add shot and read noise, clip at white."""
     spread = np.sqrt(spec.look.shot_noise * signal + np.float32(spec.look.read_noise**2))
     noisy = signal + spread * random.standard_normal(signal.shape, dtype=np.float32)
-    levels: U16 = np.clip(noisy * _SENSOR_WHITE, 0, _SENSOR_WHITE).astype(np.uint16)
+    levels: U16 = np.clip(noisy * SENSOR_WHITE, 0, SENSOR_WHITE).astype(np.uint16)
     return levels
 
 
 def _tone_curve(contrast: float, black: float) -> F32:
     """Return the display value, 0-255, of each sensor level: sRGB, then an S-curve, then lifted or crushed shadows."""
-    linear = np.arange(_SENSOR_WHITE + 1) / _SENSOR_WHITE
+    linear = np.arange(SENSOR_WHITE + 1) / SENSOR_WHITE
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     curved = srgb + contrast * (srgb * srgb * (3 - 2 * srgb) - srgb)
     display: F32 = ((black + (1 - black) * curved) * 255).astype(np.float32)

@@ -16,6 +16,7 @@ from typing import Literal, Self
 from dpedkit.capture.simulate.faults import ScriptedFault
 from dpedkit.errors import UsageError
 from dpedkit.images import PHOTO_SUFFIXES
+from dpedkit.types import Json
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class DeviceConfig:
     faults  what goes wrong, and when
     """
 
-    timing: Mapping[str, float] = field(default_factory=dict)
+    timing: Json = field(default_factory=dict)
     files: tuple[str, ...] = ("jpg",)
     faults: tuple[ScriptedFault, ...] = ()
 
@@ -53,14 +54,8 @@ class SimulatedConfig:
 
     def camera(self, spec: CameraSpec) -> CameraSpec:
         """Return the camera as it stands in this rig: `spec`, which is at its real size, with this rig's changes."""
-        width, height = spec.size_px
         device = self.device(spec.name)
-        return replace(
-            spec,
-            size_px=(round(width * self.scale), round(height * self.scale)),
-            timing=replace(spec.timing, **device.timing),
-            files=device.files,
-        )
+        return replace(spec.at_scale(self.scale), timing=replace(spec.timing, **device.timing), files=device.files)
 
     def to_json(self) -> str:
         """Return what `from_json` reads; equal settings give equal text."""

@@ -15,6 +15,7 @@ from dpedkit.types import F64, Json
 class Truth:
     """What is true of one photo.
 
+    release          which of the camera's releases it is, counted from 1 since it was switched on
     released_ns      when the release took effect, host wall clock
     shutter_ns       when the shutter opened, host wall clock
     clock_offset_ns  device clock minus host clock at that moment
@@ -24,6 +25,7 @@ class Truth:
     """
 
     camera: str
+    release: int
     released_ns: int
     shutter_ns: int
     clock_offset_ns: int

@@ -19,7 +19,7 @@ from baselines import align_script
 from measure import Figure, Findings, Timed, alone, costs, timed
 
 from dpedkit.align import align_pair
-from dpedkit.capture.simulate.darkroom import Frame
+from dpedkit.capture.simulate.darkroom import Frame, Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.render import develop
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
@@ -101,9 +101,8 @@ def photograph(folder: Path, cameras: tuple[str, ...], scale: float, scene: int)
     """Save what the simulated cameras make of a scene as CAMERA.npy; return their true geometry."""
     views = {}
     for camera in cameras:
-        frame: Frame = develop(
-            camera_spec(camera).at_scale(scale), StateFolder(folder), SimulatedConfig(scale), scene, 0
-        )
+        spec = camera_spec(camera).at_scale(scale)
+        frame: Frame = develop(spec, StateFolder(folder), SimulatedConfig(scale), Order(scene, 0))
         jpeg = folder / f"{camera}.jpg"
         jpeg.write_bytes(frame.jpeg)
         np.save(folder / f"{camera}.npy", read_rgb(jpeg))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dpedkit.capture.simulate.darkroom import Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.render import develop
 from dpedkit.capture.simulate.scenes import load_scene
@@ -34,7 +35,7 @@ def spots(tmp_path_factory: pytest.TempPathFactory) -> tuple[StateFolder, Simula
 
 
 def photo(state: StateFolder, config: SimulatedConfig, camera: str, scene: int = 0, shot: int = 0) -> tuple[F64, View]:
-    frame = develop(camera_spec(camera).at_scale(config.scale), state, config, scene, shot)
+    frame = develop(camera_spec(camera).at_scale(config.scale), state, config, Order(scene, shot))
     return np.asarray(Image.open(io.BytesIO(frame.jpeg)), np.float64), View.from_json(frame.truth["view"])
 
 
@@ -104,9 +105,9 @@ def test_the_dslr_shows_most_of_what_a_phone_shows(camera: str) -> None:
 def test_the_same_shot_is_the_same_photo_and_the_next_one_is_not(tmp_path: Path) -> None:
     config = SimulatedConfig(0.05, 3)
     spec = camera_spec("iphone").at_scale(0.05)
-    first = develop(spec, StateFolder(tmp_path / "a"), config, 4, 0)
-    again = develop(spec, StateFolder(tmp_path / "b"), config, 4, 0)
-    other = develop(spec, StateFolder(tmp_path / "a"), config, 4, 1)
+    first = develop(spec, StateFolder(tmp_path / "a"), config, Order(4, 0))
+    again = develop(spec, StateFolder(tmp_path / "b"), config, Order(4, 0))
+    other = develop(spec, StateFolder(tmp_path / "a"), config, Order(4, 1))
     assert first == again
     assert first.jpeg != other.jpeg
     assert first.truth["view"] != other.truth["view"]
