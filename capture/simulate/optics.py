@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from dpedkit.capture.simulate.specs import CameraSpec
 from dpedkit.types import F64, Json
@@ -40,15 +39,15 @@ class View:
 
         shake_rad  [3]  pan, tilt, roll on top of the committed pose: the tripod's tremble at this shot
         """
-        rotation = Rotation.from_euler("yxz", spec.lens.rotation_deg, degrees=True)
+        rotation = _turned(*np.radians(spec.lens.rotation_deg))
         if shake_rad is not None:
-            rotation = Rotation.from_euler("yxz", shake_rad) * rotation
+            rotation = _turned(*shake_rad) @ rotation
         # A plane point at depth D lies at D * (x, y, 1); seen from the camera, and up to scale, at (x, y, 1) - t / D.
         shift = np.eye(3)
         shift[:, 2] -= np.array(spec.lens.offset_m) / distance_m
         long_px = max(spec.size_px)
         focal_px = long_px / 2 / np.tan(np.radians(spec.lens.hfov_deg) / 2)
-        homography: F64 = rotation.as_matrix().T @ shift
+        homography: F64 = rotation.T @ shift
         return cls(spec.size_px, float(focal_px), spec.lens.k1, spec.lens.k2, homography)
 
     def to_plane(self, points: F64) -> F64:
@@ -94,6 +93,19 @@ class View:
         width, height = record["size_px"]
         homography = np.array(record["homography"], dtype=np.float64)
         return cls((width, height), record["focal_px"], record["k1"], record["k2"], homography)
+
+
+def _turned(pan: float, tilt: float, roll: float) -> F64:
+    """Return the rotation matrix [3, 3] of turns about y, then x, then z of the world, rad.
+
+    Written out: scipy's takes longer to import than a small photo to render.
+    """
+    (cp, ct, cr), (sp, st, sr) = np.cos([pan, tilt, roll]), np.sin([pan, tilt, roll])
+    about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    about_x = np.array([[1, 0, 0], [0, ct, -st], [0, st, ct]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    rotation: F64 = about_z @ about_x @ about_y
+    return rotation
 
 
 def _through(hmat: F64, points: F64) -> F64:

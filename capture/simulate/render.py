@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -163,6 +164,7 @@ def _read_out(spec: CameraSpec, signal: F32, random: np.random.Generator) -> U16
     return levels
 
 
+@cache
 def _tone_curve(contrast: float, black: float) -> F32:
     """Return the display value, 0-255, of each sensor level: sRGB, then an S-curve, then lifted or crushed shadows."""
     linear = np.arange(SENSOR_WHITE + 1) / SENSOR_WHITE
