@@ -88,20 +88,12 @@ class Incoming:
             PullFailed: it is damaged, perhaps on its way. A second copy with the same damage is what the device has,
                 and is returned as it is.
         """
-        sha256 = sha256_file(self._temporary)
-        try:
-            if suffix_of(self.photo) in RAW:
-                return Looked(sha256, read_meta(self._temporary), None)
-            meta, colour = examine(self._temporary)
-            return Looked(sha256, meta, colour)
-        except (ImageError, MissingExtra) as error:
-            if suffix_of(self.photo) in RAW or isinstance(error, MissingExtra):
-                return Looked(sha256, None, None)
-            if sha256 != self._damaged_sha256 and self.may_try_again:
-                self._damaged_sha256 = sha256
-                self.stop()
-                raise PullFailed(f"{self._camera.name}: the copy of {self.photo.path} is damaged") from error
-            return Looked(sha256, _header(self._temporary), None, error.cause.replace(str(self._temporary), "its file"))
+        looked = look_at(self._temporary, is_raw=suffix_of(self.photo) in RAW)
+        if looked.damage and looked.sha256 != self._damaged_sha256 and self.may_try_again:
+            self._damaged_sha256 = looked.sha256
+            self.stop()
+            raise PullFailed(f"{self._camera.name}: the copy of {self.photo.path} is damaged: {looked.damage}")
+        return looked
 
     def store(self, path: Path) -> None:
         """Give the copy its name, for good."""
@@ -118,6 +110,19 @@ class Incoming:
             getattr(pieces, "close", lambda: None)()
         with suppress(OSError):
             self._temporary.unlink(missing_ok=True)
+
+
+def look_at(path: Path, *, is_raw: bool) -> Looked:
+    """Examine a photo's file. A RAW is not decoded: its damage cannot be seen here."""
+    sha256 = sha256_file(path)
+    if is_raw:
+        return Looked(sha256, _header(path), None)
+    try:
+        return Looked(sha256, *examine(path))
+    except MissingExtra:  # HEIC, and nothing that reads it
+        return Looked(sha256, None, None)
+    except ImageError as error:
+        return Looked(sha256, _header(path), None, error.cause.replace(str(path), "its file"))
 
 
 def _header(path: Path) -> PhotoMeta | None:

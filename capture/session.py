@@ -16,7 +16,7 @@ from dpedkit.capture.drivers import find_driver
 from dpedkit.capture.events import Event, Failed, Planned, Ready, Settled, Stored
 from dpedkit.capture.orders import Order
 from dpedkit.capture.rig import Device, Rig
-from dpedkit.capture.shot import Role, Shot, ShotPlan, ShotResult
+from dpedkit.capture.shot import Role, Shot, ShotPlan, ShotResult, StoredPhoto
 from dpedkit.capture.worker import Handling, Worker
 from dpedkit.errors import CameraError, DpedError, StorageError
 from dpedkit.files import storage_error
@@ -184,8 +184,20 @@ class Session:
         if full is not None:
             raise full  # no fault of a device: the next shot would end the same way
 
-    def resume(self, past: Sequence[PastShot], known: Mapping[str, Sequence[str]], tell: Tell) -> None:
+    @property
+    def known_photos(self) -> dict[str, list[str]]:
+        """Device name -> the photos that were on it when the session was opened: none of them belongs to a shot."""
+        return {worker.device.name: sorted(worker.known_photos) for worker in self._workers}
+
+    def delete(self, photo: StoredPhoto) -> None:
+        """Remove a photo from its device, if the copy here is whole; what stands in the way is told as Stray."""
+        worker = next(worker for worker in self._workers if worker.device.name == photo.device)
+        worker.call(partial(worker.delete, photo))
+
+    def resume(self, past: Sequence[PastShot], known: Mapping[str, Sequence[str]], tell: Tell) -> list[ShotResult]:
         """Bring over what the devices still hold of shots of an earlier process; `tell` hears of it as in `run`.
+
+        Returns where those shots stand now.
 
         past   all shots of that session, in their order
         known  device name -> the photos that were on it before that session, and those that are stored
@@ -208,6 +220,7 @@ class Session:
             raise full[0]
         for one in past:
             self._close_books(one.shot.plan.number, answers, tell)
+        return [self._shots[one.shot.plan.number].result for one in past]
 
     def _close_books(self, number: int, answers: Mapping[str, DpedError | None], tell: Tell) -> None:
         """Give up what a shot of the past is owed and no device holds."""

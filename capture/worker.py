@@ -117,6 +117,11 @@ class Worker:
         """Wait until the camera is disconnected."""
         self._thread.join()
 
+    @property
+    def known_photos(self) -> frozenset[str]:
+        """The photos on the device that nobody needs to look at again."""
+        return frozenset(self._known)
+
     # What runs on the camera's thread, by `call`.
 
     def open(self) -> None:
@@ -164,6 +169,16 @@ class Worker:
                 quiet = 0 if self._look() else quiet + 1
                 while self._incoming:
                     self._pull()
+
+    def delete(self, photo: StoredPhoto) -> None:
+        """Remove a photo from the device if what is stored here is what was pulled."""
+        try:
+            if sha256_file(photo.path) != photo.sha256:
+                raise CameraError(f"{photo.path} is not what {self.device.name} gave")
+            with _explained(self.device.name):
+                self._camera.delete(photo.on_device)
+        except (DpedError, OSError) as error:
+            self._tell(Stray(self.device.name, photo.on_device, f"it was not deleted: {error}"))
 
     # The thread.
 

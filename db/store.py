@@ -88,20 +88,6 @@ class Store:
         with writing(self._engine) as connection:
             _add_photos(connection, shot, [photo])
 
-    def complete_shot(
-        self,
-        shot: str,
-        photos: Sequence[PhotoRecord] = (),
-        *,
-        skew_ns: int | None = None,
-        skew_bound_ns: int | None = None,
-    ) -> None:
-        """Add the photos an incomplete shot was missing and call it complete."""
-        with writing(self._engine) as connection:
-            _add_photos(connection, shot, photos)
-            changes = {"status": "complete", "reason": "", "skew_ns": skew_ns, "skew_bound_ns": skew_bound_ns}
-            connection.execute(update(Shot).where(Shot.key == shot).values(changes))
-
     def add_alignment(self, alignment: AlignmentRecord) -> None:
         """Add what the aligner found for a pair; it becomes the pair's current alignment."""
         with writing(self._engine) as connection:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from dpedkit.stages.capture import CaptureReport
+    from dpedkit.stages.recording import ShotSummary
 
 DEVICE_FAILED = 4
 
@@ -41,29 +50,66 @@ def devices(app: App, rig: str) -> int:
 @rig_option
 @click.option("--shots", type=click.IntRange(1), default=1, show_default=True, help="How many times to fire.")
 @click.option("--interval", type=click.FloatRange(0), default=0.0, metavar="S", help="Seconds from shot to shot.")
+@click.option("--countdown", type=click.FloatRange(0), default=0.0, metavar="S", help="Seconds before the first shot.")
 @click.option("--scene", default="", metavar="NAME", help="A name for what is photographed.")
+@click.option("--retry", type=click.IntRange(0), default=0, metavar="N", help="Fire a bad shot again, N times at most.")
+@click.option("--resume", is_flag=True, help="Finish what earlier sessions left, then fire what the last one wanted.")
+@click.option("--delete", is_flag=True, help="Delete photos on the devices once they are stored and verified here.")
 @pass_app
-def capture(app: App, rig: str, shots: int, interval: float, scene: str) -> int:
+def capture(
+    app: App,
+    rig: str,
+    shots: int,
+    interval: float,
+    countdown: float,
+    scene: str,
+    retry: int,
+    resume: bool,
+    delete: bool,
+) -> int:
     """Fire every camera of the rig together and store the photos.
+
+    A shot is bad if a device failed in it or its skew is over the rig's threshold. With --json every event is one line.
 
     \b
     dpedkit capture --rig tripod --shots 8
-    dpedkit capture --rig tripod --shots 20 --interval 5 --scene garden
+    dpedkit capture --rig tripod --shots 20 --interval 5 --scene garden --retry 2
+    dpedkit capture --resume                 after a crash, a power cut or Ctrl-C
     """
-    from dpedkit.stages.capture import run_session
+    from dpedkit.cli.live import watching
+    from dpedkit.stages.capture import Wish, resume_sessions, run_session
 
-    app.go_on = "the photos taken are kept: `dpedkit status` shows them, and the same command takes more"
-    report = run_session(app.workspace, rig, shots=shots, interval_s=interval, scene=scene, progress=app.progress())
-    taken = table("shot", "photos", "skew", "")
-    for shot in report.shots:
-        skew = "" if shot.skew_ms is None else f"{shot.skew_ms:.0f} ± {shot.skew_bound_ms:.0f} ms"
-        words = "; ".join(f"{name}: {cause}" for name, cause in shot.failures.items())
-        note = marked(words, "red")
-        if shot.over_threshold and not words:
-            note = marked("over the rig's skew threshold", "yellow")
-        taken.add_row(shot.key, str(len(shot.photos)), skew, note)
-    app.show(report, taken, f"{listed(len(report.shots), 'shot')}, {len(report.incomplete)} incomplete")
-    return DEVICE_FAILED if report.incomplete else 0
+    app.go_on = "the photos taken are kept: `dpedkit capture --resume` goes on"
+    wish = Wish(shots, interval, scene, countdown, retry, delete)
+    with watching(as_json=app.json, quiet=app.quiet, shots=shots) as hear:
+        report = resume_sessions(app.workspace, rig, hear) if resume else run_session(app.workspace, rig, wish, hear)
+    return _show_capture(app, report)
+
+
+def _show_capture(app: App, report: CaptureReport) -> int:
+    """Print what a session did; return the exit code."""
+    if app.json:
+        click.echo(json.dumps({"event": "report", **asdict(report)}))
+    else:
+        taken = table("shot", "photos", "skew", "")
+        for shot in [*report.resumed, *report.shots]:
+            skew = "" if shot.skew_ms is None else f"{shot.skew_ms:.0f} ± {shot.skew_bound_ms:.0f} ms"
+            taken.add_row(shot.key, str(len(shot.photos)), skew, _note(shot))
+        lost = [f"{name} is missing: {cause}" for name, cause in report.missing.items()]
+        count = len(report.resumed) + len(report.shots)
+        app.show(report, taken, *lost, f"{listed(count, 'shot')}, {len(report.incomplete)} incomplete")
+    return DEVICE_FAILED if report.incomplete or report.missing else 0
+
+
+def _note(shot: ShotSummary) -> Text:
+    words = "; ".join(f"{name}: {cause.removeprefix(f'{name}: ')}" for name, cause in shot.failures.items())
+    if words:
+        return marked(words, "red")
+    changed = [flag for flag in shot.flags if flag != "skew"]
+    notes = ["over the rig's skew threshold"] if "skew" in shot.flags else []
+    notes += [f"changed: {', '.join(changed)}"] if changed else []
+    notes += [f"{shot.retry_of} again"] if shot.retry_of else []
+    return marked("; ".join(notes), "yellow")
 
 
 @cli.command()

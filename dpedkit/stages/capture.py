@@ -4,88 +4,129 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from dpedkit.capture.connect import connect
+from dpedkit.capture.connect import Connection, connect
+from dpedkit.capture.events import Event, Planned, Settled, Stored
 from dpedkit.capture.rig import Rig, load_rig
-from dpedkit.capture.session import DeviceReport, Session, probe
-from dpedkit.capture.shot import ShotResult, StoredPhoto
-from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord, open_corpus
+from dpedkit.capture.session import DeviceReport, Session, ShotRequest, probe
+from dpedkit.capture.worker import Handling
+from dpedkit.db import Corpus, DeviceRecord, SessionRecord, open_corpus
 from dpedkit.errors import UsageError
-from dpedkit.images import PhotoMeta
+from dpedkit.files import only_one
 from dpedkit.progress import Progress
+from dpedkit.stages.recording import Recorder, ShotSummary
+from dpedkit.stages.resuming import (
+    Known,
+    Unfinished,
+    adopt_strays,
+    finish,
+    known_shots,
+    next_number,
+    remember_known,
+    unfinished_sessions,
+)
 from dpedkit.workspace import Workspace, unused_name
+
+Hear = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
-class ShotSummary:
-    """One shot as the command line shows it; skew in ms, None where it could not be measured."""
+class Wish:
+    """What a session is asked for.
 
-    key: str
-    status: str
-    photos: tuple[str, ...]
-    failures: dict[str, str]
-    skew_ms: float | None
-    skew_bound_ms: float | None
-    over_threshold: bool
+    shots        how many good ones
+    interval_s   from shot to shot, at least
+    countdown_s  before the first
+    retry        how often a shot that is incomplete or over the skew threshold is fired again
+    delete       whether photos are deleted on the devices once they are stored and verified here
+    name         what its shots' keys begin with; None: the time
+    """
+
+    shots: int = 1
+    interval_s: float = 0.0
+    scene: str = ""
+    countdown_s: float = 0.0
+    retry: int = 0
+    delete: bool = False
+    name: str | None = None
 
 
 @dataclass(slots=True)
 class CaptureReport:
-    """What a session did."""
+    """What a session did.
 
-    session: str
+    session  its key; "" where only older sessions were finished
+    resumed  shots of earlier sessions that were unfinished, as they stand now
+    """
+
+    session: str = ""
     shots: list[ShotSummary] = field(default_factory=list)
+    resumed: list[ShotSummary] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
 
     @property
     def incomplete(self) -> list[ShotSummary]:
-        """The shots in which a device failed."""
-        return [shot for shot in self.shots if shot.status != "complete"]
+        """The shots in which a device failed and that were not fired again with success."""
+        mended = {shot.retry_of for shot in self.shots if shot.is_good}
+        return [shot for shot in [*self.resumed, *self.shots] if shot.status != "complete" and shot.key not in mended]
 
 
-def run_session(
-    workspace: Workspace,
-    rig_name: str,
-    *,
-    shots: int,
-    interval_s: float,
-    scene: str,
-    progress: Progress,
-    session_name: str | None = None,
-) -> CaptureReport:
-    """Fire the rig `shots` times, `interval_s` apart, and record every photo as soon as it is on the disk.
+def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = lambda _event: None) -> CaptureReport:
+    """Fire a rig, and record every photo as soon as it is on the disk.
 
-    session_name  what its shots' keys begin with; None: the time
+    hear  is told of everything that happens, after it was recorded
 
-
-    A shot is in the database before it is fired, and each of its photos as soon as its file is whole, so that nothing
-    is hidden if this process dies; devices that fail in a shot are named in it, and the session goes on.
+    A shot is in the corpus before it is fired, and each of its photos as soon as its file is whole: nothing is hidden
+    if this process dies. What a killed session left is finished first. A device that fails in a shot is named in it,
+    and the session goes on.
 
     Raises:
         CameraNotFound: a device is missing at the start; nothing has been fired.
         SettingsError: a wrong rig file.
+        StorageError: another process uses the rig, or the disk is full.
     """
-    rig = load_rig(workspace.rig_file(rig_name))
-    name = session_name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    report = CaptureReport(unused_name(workspace.photos, name))
-    with (
-        open_corpus(workspace.root, workspace.settings.database) as corpus,
-        connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
-        Session(rig, connection.addresses, workspace.photos, report.session, workspace.keys) as session,
-    ):
-        recorder = _Recorder(workspace, corpus, rig, report.session)
-        progress.start("capture", shots)
-        for number in range(1, shots + 1):
-            began = time.monotonic()
-            report.shots.append(recorder.shoot(session, number, scene))
-            progress.advance(note=_note(report.shots[-1]))
-            connection.next_scene()
-            if number < shots:
-                time.sleep(max(0.0, interval_s - (time.monotonic() - began)))
-        progress.done(f"{shots} shots, {len(report.incomplete)} incomplete")
+    with _Rig.opened(workspace, rig_name) as rig:
+        report = CaptureReport()
+        for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
+            if unfinished.is_killed:
+                rig.finish(unfinished.key, report, hear)
+        rig.capture(wish, report, hear)
     return report
+
+
+def resume_sessions(workspace: Workspace, rig_name: str, hear: Hear = lambda _event: None) -> CaptureReport:
+    """Finish what earlier sessions of a rig left; raises as `run_session` does.
+
+    Photos that are still on the devices are brought over and attached to their shots; then the last session fires
+    what it was still asked for: shots that no photo can complete any more again, and those that it never fired.
+    """
+    with _Rig.opened(workspace, rig_name) as rig:
+        report = CaptureReport()
+        for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
+            shots = rig.finish(unfinished.key, report, hear)
+            if unfinished.is_last:
+                rig.capture_the_rest(unfinished, shots, report, hear)
+    return report
+
+
+def shown(progress: Progress, shots: int) -> Hear:
+    """Return what draws a session of so many shots on a progress bar."""
+    progress.start("capture", shots)
+    settled: set[int] = set()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Settled) and event.result.plan.number not in settled:
+            settled.add(event.result.plan.number)
+            progress.advance(note=", ".join(f"{name} failed" for name in event.result.failures))
+            if len(settled) == shots:
+                progress.done(f"{shots} shots")
+
+    return hear
 
 
 def find_devices(workspace: Workspace, rig_name: str) -> list[DeviceReport]:
@@ -109,75 +150,160 @@ def run_simulated(workspace: Workspace, rig_name: str, ready: Callable[[dict[str
         threading.Event().wait()
 
 
-class _Recorder:
-    """Writes what a session gives into the corpus, as it comes."""
+@dataclass(frozen=True, slots=True)
+class _Rig:
+    """A rig that nobody else uses, where it is, and the corpus that takes its photos."""
 
-    def __init__(self, workspace: Workspace, corpus: Corpus, rig: Rig, key: str) -> None:
-        self._workspace, self._store, self._rig, self._key = workspace, corpus.store, rig, key
-        devices = [DeviceRecord(device.name, device.role) for device in rig.devices]
-        settings = rig.model_dump(mode="json", by_alias=True)
-        self._store.add_session(SessionRecord(key, rig.name, time.time_ns(), settings), devices)
+    workspace: Workspace
+    rig: Rig
+    corpus: Corpus
+    connection: Connection
+    handling: Mapping[str, Handling]
 
-    def shoot(self, session: Session, number: int, scene: str) -> ShotSummary:
-        """Fire once; the shot's row is there before, and each photo's as soon as its file is whole."""
-        shot = f"{self._key}/{number:04d}"
-        self._store.add_shot(ShotRecord(shot, self._key, number, scene, status="incomplete", reason="not finished"), [])
+    @classmethod
+    @contextmanager
+    def opened(cls, workspace: Workspace, rig_name: str) -> Iterator[_Rig]:
+        rig = load_rig(workspace.rig_file(rig_name))
+        with (
+            only_one(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
+            open_corpus(workspace.root, workspace.settings.database) as corpus,
+            connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
+        ):
+            yield cls(workspace, rig, corpus, connection, {})
 
-        def record(photo: StoredPhoto) -> None:
-            if photo.meta is not None:
-                self._store.add_photo(shot, _photo_record(self._workspace, photo, photo.meta))
+    def capture(self, wish: Wish, report: CaptureReport, hear: Hear) -> None:
+        """Run a new session."""
+        name = wish.name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        key = unused_name(self.workspace.photos, name)
+        with self._session(key) as session:
+            remember_known(self.workspace.photos / key, session.known_photos)
+            settings = {"rig": self.rig.model_dump(mode="json", by_alias=True), "wish": asdict(wish), "is_open": True}
+            devices = [DeviceRecord(device.name, device.role) for device in self.rig.devices]
+            self.corpus.store.add_session(SessionRecord(key, self.rig.name, time.time_ns(), settings), devices)
+            self._shoot(session, key, _Requests(wish), report, hear)
 
-        result = session.shoot(number, scene, on_photo=record)
-        self._store.add_shot(_shot_record(result, shot), [])
-        return self._summary(result, shot)
+    def finish(self, key: str, report: CaptureReport, hear: Hear) -> list[ShotSummary]:
+        """Bring over what is still on the devices for an earlier session's shots; return how all of them stand."""
+        recorder = self._recorder(key)
 
-    def _summary(self, result: ShotResult, key: str) -> ShotSummary:
-        skew = result.skew
-        return ShotSummary(
-            key=key,
-            status=result.status,
-            photos=tuple(self._workspace.relative(photo.path) for photo in result.photos),
-            failures={name: error.cause for name, error in result.failures.items()},
-            skew_ms=skew.spread_ns / 1e6 if skew else None,
-            skew_bound_ms=skew.bound_ns / 1e6 if skew else None,
-            over_threshold=skew is not None and skew.spread_ns > self._rig.thresholds.skew_ms * 1e6,
+        def tell(event: Event) -> None:
+            recorder.tell(event)
+            hear(event)
+
+        adopt_strays(self.workspace, self.rig, key, self._known(key), self.handling, tell)
+        known = self._known(key)
+        for shot in known:
+            recorder.restore(shot.past, shot.flags)
+        with self._session(key, needs_all=False) as session:
+            finish(session, known, self.workspace.photos / key, tell)
+            report.missing |= {name: error.cause for name, error in session.missing.items()}
+        if not report.missing:
+            self.corpus.store.update_session(key, {"is_open": False})
+        report.resumed += [
+            recorder.summaries[shot.past.shot.plan.number] for shot in known if shot.status != "complete"
+        ]
+        return [recorder.summaries[number] for number in sorted(recorder.summaries)]
+
+    def capture_the_rest(
+        self, unfinished: Unfinished, shots: list[ShotSummary], report: CaptureReport, hear: Hear
+    ) -> None:
+        """Fire what a session was asked for and did not get: bad shots again, then those that were never fired."""
+        wish = Wish(**unfinished.settings["wish"])
+        requests = _Requests(wish, next_number(self.workspace, self.corpus, unfinished.key), shots)
+        if not requests.wants_more:
+            return
+        self.corpus.store.update_session(unfinished.key, {"is_open": True})
+        with self._session(unfinished.key) as session:
+            self._shoot(session, unfinished.key, requests, report, hear)
+
+    def _shoot(self, session: Session, key: str, requests: _Requests, report: CaptureReport, hear: Hear) -> None:
+        recorder = self._recorder(key)
+        report.session = key
+
+        def next_shot() -> ShotRequest | None:
+            request = requests.next()
+            if request is not None and request.retry_of is None and recorder.summaries:
+                self.connection.next_scene()
+            return request
+
+        def tell(event: Event) -> None:
+            recorder.tell(event)
+            match event:
+                case Planned(plan):
+                    requests.planned(plan.at_ns)
+                case Stored(photo) if requests.wish.delete:
+                    session.delete(photo)
+                case Settled(result):
+                    requests.settled(result.plan.number, recorder.summaries[result.plan.number])
+            report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries)]
+            hear(event)
+
+        session.run(next_shot, tell)
+        self.corpus.store.update_session(key, {"is_open": False})
+
+    def _recorder(self, key: str) -> Recorder:
+        return Recorder(self.workspace, self.corpus, key, self.rig.thresholds.skew_ms)
+
+    def _session(self, key: str, *, needs_all: bool = True) -> Session:
+        photos, keys = self.workspace.photos, self.workspace.keys
+        return Session(
+            self.rig, self.connection.addresses, photos, key, keys, handling=self.handling, needs_all=needs_all
         )
 
-
-def _shot_record(result: ShotResult, key: str) -> ShotRecord:
-    skew = result.skew
-    return ShotRecord(
-        key=key,
-        session=result.plan.session,
-        number=result.plan.number,
-        scene=result.plan.scene,
-        scheduled_ns=result.plan.at_ns,
-        status=result.status,
-        reason="; ".join(f"{name}: {error.cause}" for name, error in result.failures.items()),
-        skew_ns=skew.spread_ns if skew else None,
-        skew_bound_ns=skew.bound_ns if skew else None,
-    )
+    def _known(self, key: str) -> list[Known]:
+        return known_shots(self.workspace, self.corpus, self.rig, key)
 
 
-def _photo_record(workspace: Workspace, photo: StoredPhoto, meta: PhotoMeta) -> PhotoRecord:
-    return PhotoRecord(
-        device=photo.device,
-        path=workspace.relative(photo.path),
-        sha256=photo.sha256,
-        size_bytes=photo.size_bytes,
-        width=meta.width,
-        height=meta.height,
-        device_path=photo.device_path,
-        taken_at=meta.taken_at.isoformat() if meta.taken_at else "",
-        exposure_s=meta.exposure_s,
-        f_number=meta.f_number,
-        iso=meta.iso,
-        shutter_ns=photo.shutter.t_ns if photo.shutter else None,
-        shutter_bound_ns=photo.shutter.bound_ns if photo.shutter else None,
-    )
+class _Requests:
+    """Which shot comes next: those that are wanted, and bad ones again.
+
+    first   number of the first
+    before  the session's shots that were fired by another process
+    """
+
+    def __init__(self, wish: Wish, first: int = 1, before: Sequence[ShotSummary] = ()) -> None:
+        self.wish = wish
+        self._number = first
+        good = {shot.retry_of or shot.key for shot in before if shot.is_good}
+        begun = [shot for shot in before if shot.retry_of is None]
+        self._missing = wish.shots - len(begun)
+        self._again = deque(_number(shot.key) for shot in begun if shot.status != "complete" and shot.key not in good)
+        self._tries: Counter[int] = Counter()
+        self._original: dict[int, int] = {}
+        self._unsettled: set[int] = set()
+        self._not_before_ns = time.time_ns() + round(wish.countdown_s * 1e9)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether there is anything to fire."""
+        return bool(self._again) or self._missing > 0
+
+    def next(self) -> ShotRequest | None:
+        """Return the next shot; None: no more, or not before it is known whether the last one was good."""
+        if not self.wants_more or (self.wish.retry and self._unsettled):
+            return None
+        original = self._again.popleft() if self._again else None
+        self._missing -= original is None
+        request = ShotRequest(self._number, self.wish.scene, self._not_before_ns, original)
+        self._original[request.number] = original or request.number
+        self._unsettled.add(request.number)
+        self._number += 1
+        return request
+
+    def planned(self, at_ns: int) -> None:
+        """Note when the last shot is fired."""
+        self._not_before_ns = max(self._not_before_ns, at_ns + round(self.wish.interval_s * 1e9))
+
+    def settled(self, number: int, shot: ShotSummary) -> None:
+        """Note how a shot came out; a bad one is fired again as often as it is wished."""
+        if number not in self._unsettled:
+            return
+        self._unsettled.discard(number)
+        original = self._original[number]
+        if not shot.is_good and self._tries[original] < self.wish.retry:
+            self._tries[original] += 1
+            self._again.append(original)
 
 
-def _note(shot: ShotSummary) -> str:
-    if shot.failures:
-        return f"{', '.join(shot.failures)} failed"
-    return f"skew {shot.skew_ms:.0f} ms" if shot.skew_ms is not None else ""
+def _number(key: str) -> int:
+    return int(key.rpartition("/")[2])

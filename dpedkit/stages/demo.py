@@ -15,7 +15,7 @@ from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError
 from dpedkit.progress import Progress
 from dpedkit.stages.align import align_pairs
-from dpedkit.stages.capture import run_session
+from dpedkit.stages.capture import Wish, run_session, shown
 from dpedkit.stages.demo_report import write_demo_report
 from dpedkit.stages.enhancing import enhance_photos
 from dpedkit.stages.evaluate import EvaluateReport, evaluate
@@ -86,7 +86,7 @@ def run_demo(folder: Path, *, scenes: Path | None, shots: int, seed: int, progre
     missing = shots - _shots(workspace)
     if missing > 0:
         # a fixed name, since splits follow from it: the same command divides the shots in the same way
-        run_session(workspace, RIG, shots=missing, interval_s=0, scene="demo", progress=progress, session_name="demo")
+        run_session(workspace, RIG, Wish(missing, scene="demo", name="demo"), shown(progress, missing))
     align_pairs(workspace, jobs=0, dry_run=False, progress=progress)
     build_patches(workspace, jobs=0, dry_run=False, progress=progress)
     phones = [device.name for device in load_rig(workspace.rig_file(RIG)).devices if device.role == "phone"]

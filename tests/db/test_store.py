@@ -42,7 +42,8 @@ def test_an_incomplete_shot_keeps_its_photos_and_can_be_completed(build: Callabl
     corpus.store.add_shot(shot, [build.photo("s/0001", "canon")])
     assert corpus.shots().loc[0, ["status", "reason"]].tolist() == ["incomplete", "sony did not answer"]
     assert corpus.counts().incomplete_shots == 1
-    corpus.store.complete_shot("s/0001", [build.photo("s/0001", "sony")], skew_ns=4_000_000, skew_bound_ns=1_000_000)
+    complete = replace(shot, status="complete", reason="", skew_ns=4_000_000, skew_bound_ns=1_000_000)
+    corpus.store.add_shot(complete, [build.photo("s/0001", "sony")])
     assert corpus.shots().loc[0, ["status", "reason", "skew_ns"]].tolist() == ["complete", "", 4_000_000]
     assert corpus.photos()["device"].tolist() == ["canon", "sony"]
     corpus.store.add_photo("s/0001", replace(build.photo("s/0001", "sony"), sharpness=2.5))
