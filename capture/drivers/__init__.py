@@ -116,7 +116,7 @@ DRIVERS = MappingProxyType(
                 "intent": (500, 2500),
                 "shell": (60, 2500),
             },
-            parser="dpedkit.capture.drivers.adb_trigger:trigger_command",
+            parser="dpedkit.capture.drivers.adb_trigger:parse_trigger",
             files=("jpg", "heic", "dng"),
             has_keys=True,
             detector="dpedkit.capture.drivers.adb_connect:detect",

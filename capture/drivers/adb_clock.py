@@ -1,4 +1,4 @@
-"""A phone's clock: how it is read, how far it is ahead of ours, and how a script on the phone waits for a moment.
+"""A phone's clocks: how they are read, and how far they are ahead of ours.
 
 What runs on the phone is POSIX sh with toybox. Android's sh (mksh) computes with 32 bits, so the scripts keep seconds
 and microseconds apart.
@@ -11,163 +11,190 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from dpedkit.capture.camera import ClockOffset, Release
+from dpedkit.capture.camera import ClockOffset
+from dpedkit.capture.clock import ClockModel
 from dpedkit.errors import CameraError
 
 MOST_DRIFT = 100e-6
 """How much faster or slower than ours a phone's clock may run: phones are within 20e-6, so five times that."""
 
 _PROBES = 12
+_PROBES_LATER = 4
+_SETTLED_DRIFT = 20e-6  # a drift known this well needs fewer probes
+_MARK = "clock"
+
+Shell = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceClock:
-    """One way to read a phone's wall clock.
+    """One way to read one of a phone's clocks.
 
-    command   prints the time
-    pattern   of what it prints where it works
-    unit_ns   what is printed, times this, is the time since the epoch in ns
-    step_ns   the clock may be this much later than what is printed
-    read      sh that sets n (as printed), s (whole seconds) and u (microseconds); empty: too coarse to wait for
+    name     for messages
+    value    a word of sh that becomes the time
+    pattern  of what it becomes where the phone has it
+    unit_ns  what it says, times this, is ns
+    step_ns  the clock may be this much later than what it says
+    read     sh that sets n (as it says), s (whole seconds) and u (microseconds); empty: too coarse to wait for
+    forks    whether reading it takes a process
     """
 
-    command: str
+    name: str
+    value: str
     pattern: re.Pattern[str]
     unit_ns: int
     step_ns: int
     read: str
+    forks: bool
 
-    def parse(self, printed: str) -> int | None:
-        """Return the time, ns since the epoch, or None where the phone cannot read its clock this way."""
-        match = self.pattern.fullmatch(printed.strip())
+    def parse(self, said: str) -> int | None:
+        """Return the time in ns, or None where the phone cannot read its clock this way."""
+        match = self.pattern.fullmatch(said.strip())
         return int(Decimal(match[0]) * self.unit_ns) if match else None
 
 
-CLOCKS = (
-    DeviceClock(
-        "date +%s%N",  # toybox since 2017; before that it prints %N or N
-        re.compile(r"\d{19}"),
-        unit_ns=1,
-        step_ns=1,
-        read='n=$(date +%s%N); s=${n%?????????}; u=$(((1${n#"$s"} - 1000000000) / 1000))',
-    ),
-    DeviceClock(
-        "echo $EPOCHREALTIME",  # mksh
-        re.compile(r"\d{10}\.\d{6}"),
-        unit_ns=10**9,
-        step_ns=1000,
-        read="n=$EPOCHREALTIME; s=${n%.*}; u=$((1${n#*.} - 1000000))",
-    ),
-    DeviceClock("date +%s", re.compile(r"\d{10}"), unit_ns=10**9, step_ns=10**9, read=""),
+NANOSECONDS = DeviceClock(
+    "date +%s%N",  # toybox since 2017; before that it prints %N or N
+    "$(date +%s%N)",
+    re.compile(r"\d{19}"),
+    unit_ns=1,
+    step_ns=1,
+    read='n=$(date +%s%N); s=${n%?????????}; u=$(((1${n#"$s"} - 1000000000) / 1000))',
+    forks=True,
 )
-"""The best first."""
+MICROSECONDS = DeviceClock(
+    "EPOCHREALTIME",  # mksh's own: reading it takes no process
+    "$EPOCHREALTIME",
+    re.compile(r"\d{10}\.\d{6}"),
+    unit_ns=10**9,
+    step_ns=1000,
+    read="n=$EPOCHREALTIME; s=${n%.*}; u=$((1${n#*.} - 1000000))",
+    forks=False,
+)
+SECONDS = DeviceClock(
+    "date +%s", "$(date +%s)", re.compile(r"\d{10}"), unit_ns=10**9, step_ns=10**9, read="", forks=True
+)
+UPTIME = DeviceClock(
+    "/proc/uptime",  # no wall clock, but one to wait by
+    "$(read n _ </proc/uptime && echo $n)",
+    re.compile(r"\d+\.\d\d"),
+    unit_ns=10**9,
+    step_ns=10**7,
+    read="read n _ </proc/uptime; s=${n%.*}; u=$(((1${n#*.} - 100) * 10000))",
+    forks=False,
+)
+CLOCKS = (NANOSECONDS, MICROSECONDS, SECONDS, UPTIME)
 
 
-def choose_clock(shell: Callable[[str], str]) -> DeviceClock:
-    """Return the best clock that this phone can read.
+class PhoneClocks:
+    """A phone's wall clock, which dates its photos, and the clock that it waits by, compared with ours.
+
+    wall   the best wall clock that it has
+    timer  what its script waits by; None where it has nothing finer than seconds
+    """
+
+    def __init__(self, wall: DeviceClock, timer: DeviceClock | None) -> None:
+        self.wall = wall
+        self.timer = timer
+        self._models = {clock.name: ClockModel(MOST_DRIFT) for clock in (wall, timer) if clock}
+
+    @property
+    def compared(self) -> bool:
+        """Whether they were compared with ours."""
+        return self._models[self.wall.name].known
+
+    def compare(self, shell: Shell, host_ns: Callable[[], int]) -> None:
+        """Compare with our clock; a dozen round trips at first, then a few.
+
+        Each answer was read off the clock between our question and its arrival, so that the offset lies in a window.
+        A clock that steps once a second is asked until it has stepped.
+
+        Raises:
+            CameraError: an answer is no time.
+        """
+        wall = self._models[self.wall.name]
+        settled = wall.known and wall.at(host_ns()).drift_bound <= _SETTLED_DRIFT
+        if settled and self._burst(shell, host_ns, _PROBES_LATER):
+            return
+        for _ in range(2):  # a second time where a clock was set between two probes
+            if self._burst(shell, host_ns, _PROBES):
+                return
+
+    def wall_at(self, host_ns: int) -> ClockOffset:
+        """Return how far the wall clock is ahead of ours."""
+        return self._models[self.wall.name].at(host_ns)
+
+    def timer_at(self, host_ns: int) -> ClockOffset:
+        """Return how far the clock that it waits by is ahead of ours."""
+        assert self.timer is not None
+        return self._models[self.timer.name].at(host_ns)
+
+    def forget(self) -> None:
+        """Take nothing for known: a clock was set."""
+        self._models = {name: ClockModel(MOST_DRIFT) for name in self._models}
+
+    def _burst(self, shell: Shell, host_ns: Callable[[], int], probes: int) -> bool:
+        """Ask some times; return whether all windows agreed."""
+        clocks = {clock.name: clock for clock in (self.wall, self.timer) if clock}
+        # Whole seconds take a second of asking, but only while they are not known better than that.
+        wall = self._models[self.wall.name]
+        edge_ns = self.wall.step_ns * 1.1 if not wall.known or wall.at(host_ns()).bound_ns > 20_000_000 else 0
+        edge_ns = edge_ns if self.wall.step_ns > 10**8 else 0
+        agreed = True
+        begun_ns = now_ns = host_ns()
+        asked = 0
+        while asked < probes or now_ns - begun_ns < edge_ns:
+            sent_ns = host_ns()
+            said = shell(f'echo "{_MARK} {" ".join(clock.value for clock in clocks.values())}"')
+            now_ns = host_ns()
+            asked += 1
+            times = _parse(said, list(clocks.values()))
+            drifted_ns = round((now_ns - sent_ns) * MOST_DRIFT) + 1
+            for clock, device_ns in zip(clocks.values(), times, strict=True):
+                if device_ns is None:
+                    raise CameraError(
+                        "the phone's clock cannot be read any more", "check the phone and run the same command again"
+                    )
+                low_ns = device_ns - now_ns - drifted_ns
+                high_ns = device_ns + clock.step_ns - sent_ns + drifted_ns
+                agreed &= self._models[clock.name].add(low_ns, high_ns, (sent_ns + now_ns) // 2)
+        return agreed
+
+
+def choose_clocks(shell: Shell) -> PhoneClocks:
+    """Return the best clocks that this phone can read, in one round trip.
 
     shell  runs a command on the phone and returns what it prints
 
     Raises:
-        CameraError: it cannot read any.
+        CameraError: it cannot read any wall clock.
     """
-    for clock in CLOCKS:
-        if clock.parse(shell(clock.command)) is not None:
-            return clock
+    one, two, three, four = (clock.value for clock in CLOCKS)
+    # Apart from each other, so that a missing tool spoils no other answer.
+    said = shell(
+        f"before={two}; date={one}; after={two}\n"
+        f'echo "{_MARK} before=$before"; echo "{_MARK} date=$date"; echo "{_MARK} after=$after"\n'
+        f'echo "{_MARK} seconds={three}"\n'
+        f'echo "{_MARK} uptime={four}"\n'
+    )
+    answers = dict(re.findall(rf"^{_MARK} (\w+)=(.*)$", said, re.MULTILINE))
+    date_ns = NANOSECONDS.parse(answers.get("date", ""))
+    before_ns, after_ns = (MICROSECONDS.parse(answers.get(word, "")) for word in ("before", "after"))
+    has_uptime = UPTIME.parse(answers.get("uptime", "")) is not None
+    if before_ns is not None and after_ns is not None:
+        same = date_ns is None or before_ns <= date_ns <= after_ns + MICROSECONDS.step_ns
+        return PhoneClocks(MICROSECONDS if same else NANOSECONDS, MICROSECONDS)
+    if date_ns is not None:
+        return PhoneClocks(NANOSECONDS, NANOSECONDS)
+    if SECONDS.parse(answers.get("seconds", "")) is not None:
+        return PhoneClocks(SECONDS, UPTIME if has_uptime else None)
     raise CameraError("the phone's clock cannot be read: `date +%s` prints no number", "use another phone")
 
 
-def measure_offset(shell: Callable[[str], str], clock: DeviceClock, host_ns: Callable[[], int]) -> ClockOffset:
-    """Compare the phone's clock with ours.
-
-    Each answer was read off the clock between our question and its arrival, so that the offset lies in an interval;
-    it lies in all of them, hence where they overlap. The quickest answers decide, as in NTP, and each end of the
-    interval may come from another answer. A clock that steps once a second is asked until it has stepped.
-
-    Raises:
-        CameraError: an answer is no time, or a clock was set meanwhile.
-    """
-    lowest: list[int] = []
-    highest: list[int] = []
-    begun_ns = now_ns = host_ns()
-    while len(lowest) < _PROBES or now_ns - begun_ns < clock.step_ns * 1.1:
-        sent_ns = host_ns()
-        device_ns = clock.parse(shell(clock.command))
-        now_ns = host_ns()
-        if device_ns is None:
-            raise CameraError(
-                "the phone's clock cannot be read any more", "check the phone and run the same command again"
-            )
-        lowest.append(device_ns - now_ns)
-        highest.append(device_ns + clock.step_ns - sent_ns)
-    low, high = max(lowest), min(highest)
-    if low > high:
-        raise CameraError("a clock was set while it was measured", "run the same command again")
-    drifted_ns = (now_ns - begun_ns) * MOST_DRIFT
-    return ClockOffset((low + high) // 2, (high - low) // 2 + 1 + round(drifted_ns))
-
-
-def fire_script(clock: DeviceClock, device_ns: int, command: str) -> str:
-    """Return sh that waits until `device_ns` on the phone's clock (1,000 s at most) and runs `command`.
-
-    It sleeps until shortly before, then reads the clock over and over; it goes as soon as the moment is nearer than the
-    next reading would be. Its last line is "fired BEFORE AFTER STATUS": the clock just before and just after the
-    command, as `clock` prints it.
-    """
-    seconds, rest_ns = divmod(device_ns, 10**9)
-    return f"""
-look() {{ {clock.read}; left=$((({seconds} - s) * 1000000 + {rest_ns // 1000} - u)); }}
-look
-while [ $left -gt 250000 ]; do
-    ms=$((left / 1000 - 150)); f=$((ms % 1000 + 1000))
-    sleep $((ms / 1000)).${{f#1}} 2>/dev/null; look
-done
-step=0
-while [ $left -gt $((step / 2)) ]; do
-    last=$left; look
-    if [ $step -eq 0 ] || [ $((last - left)) -lt $step ]; then step=$((last - left)); fi
-done
-before=$n
-{command}
-status=$?
-look
-echo "fired $before $n $status"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class FireReport:
-    """What a fire script says.
-
-    before_ns, after_ns  the command ran between these two, phone's clock, ns
-    status               its exit status
-    said                 what it printed
-    """
-
-    before_ns: int
-    after_ns: int
-    status: str
-    said: str
-
-
-def parse_report(clock: DeviceClock, printed: str) -> FireReport | None:
-    """Return what a script made by `fire_script` says, or None where that is not what was printed."""
-    *said, last = printed.strip().split("\n")
-    match last.split():
-        case ["fired", before, after, status]:
-            before_ns, after_ns = clock.parse(before), clock.parse(after)
-            if before_ns is not None and after_ns is not None:
-                return FireReport(before_ns, after_ns + clock.step_ns, status, " ".join(said))
-    return None
-
-
-def bound_release(report: FireReport, offset: ClockOffset, sent_ns: int, received_ns: int) -> Release | None:
-    """Return between which moments on our clock the command ran.
-
-    sent_ns, received_ns  when the script went out and its report came, our clock: it ran between these, too
-
-    Returns None where the two accounts contradict each other: the phone's clock is no longer what `offset` says.
-    """
-    earliest_ns = max(sent_ns, report.before_ns - offset.offset_ns - offset.bound_ns)
-    latest_ns = min(received_ns, report.after_ns - offset.offset_ns + offset.bound_ns)
-    return Release(earliest_ns, latest_ns) if earliest_ns <= latest_ns else None
+def _parse(said: str, clocks: list[DeviceClock]) -> list[int | None]:
+    """Return what a probe says, one time per clock."""
+    for line in said.split("\n"):
+        words = line.split()
+        if words[:1] == [_MARK] and len(words) == len(clocks) + 1:
+            return [clock.parse(word) for clock, word in zip(clocks, words[1:], strict=True)]
+    return [None] * len(clocks)

@@ -15,15 +15,19 @@ from adb_shell.transport.base_transport import BaseTransport
 
 from dpedkit.capture.drivers import Seen
 from dpedkit.capture.drivers.adb_keys import KEY_NAME, load_signer
+from dpedkit.capture.drivers.adb_streams import ServiceRefused, StreamEnded
+from dpedkit.capture.drivers.adb_sync import SyncRefused
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice, QuickTcpTransport
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, MissingExtra, SettingsError
 
 _TIMEOUTS = (TimeoutError, exceptions.AdbTimeoutError, exceptions.TcpTimeoutException)
 _FAILURES = (
     OSError,
-    KeyError,  # adb_shell's answer to sync packets it does not know
     ValueError,
     struct.error,
+    ServiceRefused,
+    StreamEnded,
+    SyncRefused,
     exceptions.AdbCommandFailureException,
     exceptions.AdbConnectionError,
     exceptions.DeviceAuthError,
@@ -46,9 +50,10 @@ def explained(name: str, address: str, doing: str) -> Iterator[None]:
     remedy = "check its cable or network, wake it, and run the same command again"
     try:
         yield
-    except _TIMEOUTS as error:
-        raise CameraTimeout(f"{name} ({address}) did not answer in time while {doing}", remedy) from error
     except Exception as error:
+        on_usb = getattr(error, "usb_error", None)  # of adb_shell's UsbReadFailedError and UsbWriteFailedError
+        if isinstance(error, _TIMEOUTS) or type(on_usb).__name__ == "USBErrorTimeout":
+            raise CameraTimeout(f"{name} ({address}) did not answer in time while {doing}", remedy) from error
         if not isinstance(error, _FAILURES) and type(error).__module__ != "usb1":  # optional, so not imported here
             raise
         raise CameraError(f"{name} ({address}) failed while {doing}: {error}", remedy) from error

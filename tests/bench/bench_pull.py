@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def pull_by_turns(camera: AdbCamera, adb: Adb | None, serial: str, state: StateF
         adb("connect", serial)
     for _ in range(PULLS):
         copy.unlink(missing_ok=True)
-        ours.append(megabytes / timed(camera.pull, photo, copy).wall_s)
+        ours.append(megabytes / timed(deque, camera.pull(photo, copy), 0).wall_s)
         if adb:
             copy.unlink()
             call = timed(adb, "-s", serial, "pull", photo.path, copy)
@@ -87,8 +88,8 @@ def fire(camera: AdbCamera, state: StateFolder) -> list[Figure]:
         before, offset = camera.list_photos(), camera.clock_offset()
         at_ns = time.time_ns() + LEAD_NS
         release = camera.fire(at_ns)
-        (photo,) = camera.wait_for_photos(before, (".jpg",), 30)
-        camera.pull(photo, state.root / "copy.jpg")
+        photo = wait_for_photo(camera, {photo.path for photo in before})
+        deque(camera.pull(photo, state.root / "copy.jpg"), 0)
         truth = load_truth(state.truth, sha256_file(state.root / "copy.jpg"))
         late.append((truth.released_ns - at_ns) / 1e6)
         width.append((release.latest_ns - release.earliest_ns) / 1e6)
@@ -104,6 +105,15 @@ def fire(camera: AdbCamera, state: StateFolder) -> list[Figure]:
         Figure("clock offset, stated bound", bound, "us"),
         Figure("clock offset within the stated bound, share", [float(np.mean(offset_held))], target=">= 0.99"),
     ]
+
+
+def wait_for_photo(camera: AdbCamera, known: set[str]) -> CameraFile:
+    """Return the one photo that comes."""
+    deadline_s = time.monotonic() + 30
+    while not (photos := camera.new_photos(known)):
+        if time.monotonic() > deadline_s:
+            raise SystemExit("no photo came")
+    return photos[0]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -58,7 +60,7 @@ def test_more_windows_never_widen_the_bound_of_one_moment(seed: int) -> None:
     for step in range(60):  # as many as are remembered
         model.add(*truth.window(BEGUN_NS + step * S, 2_000_000))
         bounds_ns.append(model.at(BEGUN_NS + 30 * S).bound_ns)
-    assert all(after <= before + 1 for before, after in zip(bounds_ns, bounds_ns[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(bounds_ns))
 
 
 @pytest.mark.parametrize("seed", range(10))

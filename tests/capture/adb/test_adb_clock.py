@@ -14,17 +14,20 @@ import pytest
 from dpedkit.capture.camera import ClockOffset, Release
 from dpedkit.capture.drivers.adb_clock import (
     CLOCKS,
-    FireReport,
-    bound_release,
-    choose_clock,
-    fire_script,
-    measure_offset,
-    parse_report,
+    MICROSECONDS,
+    NANOSECONDS,
+    SECONDS,
+    UPTIME,
+    DeviceClock,
+    PhoneClocks,
+    choose_clocks,
 )
+from dpedkit.capture.drivers.adb_fire import FireReport, bound_release, fire_script, parse_report
 from dpedkit.errors import CameraError
 
-NANOSECONDS, MICROSECONDS, SECONDS = CLOCKS
 OLD_DATE = '#!/bin/sh\ncase $1 in *N) echo "$(/bin/date +%s)N" ;; *) exec /bin/date "$@" ;; esac\n'
+LATE_DATE = '#!/bin/sh\nexec /bin/date -d "@$(($(/bin/date +%s) + 5)).5" "$@"\n'
+NO_DATE = '#!/bin/sh\necho "date: not found" >&2\nexit 127\n'
 
 
 def shell(sh: str, first_in_path: Path | None = None) -> Callable[[str], str]:
@@ -32,41 +35,79 @@ def shell(sh: str, first_in_path: Path | None = None) -> Callable[[str], str]:
 
     def run(command: str) -> str:
         return subprocess.run(
-            [sh, "-c", command], env={"PATH": path}, capture_output=True, text=True, check=True
+            [sh, "-c", command],
+            env={"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         ).stdout
 
     return run
 
 
 @pytest.fixture
-def old_phone(tmp_path: Path) -> Path:
-    (tmp_path / "date").write_text(OLD_DATE)
-    (tmp_path / "date").chmod(0o755)
-    return tmp_path
+def phone_with(tmp_path: Path) -> Callable[[str], Path]:
+    def install(date: str) -> Path:
+        (tmp_path / "date").write_text(date)
+        (tmp_path / "date").chmod(0o755)
+        return tmp_path
+
+    return install
 
 
 def mksh() -> str:
     return shutil.which("mksh") or pytest.skip("mksh is not installed")
 
 
-def test_the_best_clock_that_a_phone_has_is_chosen(old_phone: Path) -> None:
-    assert choose_clock(shell("dash")) is NANOSECONDS
-    assert choose_clock(shell("dash", old_phone)) is SECONDS
+def test_the_best_clock_that_a_phone_has_is_chosen(phone_with: Callable[[str], Path]) -> None:
+    clocks = choose_clocks(shell("dash"))
+    assert (clocks.wall, clocks.timer) == (NANOSECONDS, NANOSECONDS)
+    clocks = choose_clocks(shell("dash", phone_with(OLD_DATE)))
+    assert (clocks.wall, clocks.timer) == (SECONDS, UPTIME)
     with pytest.raises(CameraError, match="clock cannot be read"):
-        choose_clock(lambda _: "date: not found\n")
+        choose_clocks(shell("dash", phone_with(NO_DATE)))
 
 
-def test_an_old_phone_with_mksh_has_microseconds(old_phone: Path) -> None:
-    assert choose_clock(shell(mksh(), old_phone)) is MICROSECONDS
+def test_mksh_reads_its_own_clock_where_it_is_the_same_as_date(phone_with: Callable[[str], Path]) -> None:
+    clocks = choose_clocks(shell(mksh()))
+    assert (clocks.wall, clocks.timer) == (MICROSECONDS, MICROSECONDS)
+    clocks = choose_clocks(shell(mksh(), phone_with(OLD_DATE)))
+    assert (clocks.wall, clocks.timer) == (MICROSECONDS, MICROSECONDS)
+    clocks = choose_clocks(shell(mksh(), phone_with(LATE_DATE)))
+    assert (clocks.wall, clocks.timer) == (NANOSECONDS, MICROSECONDS)
 
 
-@pytest.mark.parametrize("clock", CLOCKS, ids=["nanoseconds", "microseconds", "seconds"])
-def test_every_clock_finds_that_this_machine_is_not_ahead_of_itself(clock: object) -> None:
-    run = shell(mksh() if clock is MICROSECONDS else "dash")
-    assert clock in CLOCKS
-    offset = measure_offset(run, CLOCKS[CLOCKS.index(clock)], time.time_ns)
-    assert abs(offset.offset_ns) <= offset.bound_ns
-    assert offset.bound_ns < 400_000_000
+def test_without_proc_uptime_the_phone_does_not_wait_by_itself() -> None:
+    clocks = choose_clocks(lambda _: "clock before=\nclock date=1\nclock seconds=1790000000\nclock uptime=\n")
+    assert (clocks.wall, clocks.timer) == (SECONDS, None)
+
+
+@pytest.mark.parametrize("clock", [NANOSECONDS, MICROSECONDS, SECONDS], ids=lambda clock: clock.name)
+def test_every_clock_finds_that_this_machine_is_not_ahead_of_itself(clock: DeviceClock) -> None:
+    clocks = PhoneClocks(clock, clock if clock.read else None)
+    for _ in range(3):
+        clocks.compare(shell(mksh() if clock is MICROSECONDS else "dash"), time.time_ns)
+        offset = clocks.wall_at(time.time_ns())
+        assert abs(offset.offset_ns) <= offset.bound_ns
+        assert offset.bound_ns < 400_000_000
+
+
+@pytest.mark.parametrize("ahead_s", [0, -7, 5_000_000])
+def test_uptime_is_compared_to_a_few_milliseconds_though_it_steps_by_ten(ahead_s: int) -> None:
+    clocks = PhoneClocks(SECONDS, UPTIME)
+    begun_ns = time.time_ns()
+
+    def run(_: str) -> str:
+        time.sleep(0.0007)  # questions at any moment of the ten milliseconds
+        device_ns = time.time_ns() - begun_ns + 100 * 10**9 + ahead_s * 10**9
+        return f"clock {(time.time_ns() + ahead_s * 10**9) // 10**9} {device_ns // 10**7 / 100:.2f}\n"
+
+    clocks.compare(run, time.time_ns)
+    offset = clocks.timer_at(time.time_ns())
+    assert abs(offset.offset_ns - (100 * 10**9 + ahead_s * 10**9 - begun_ns)) <= offset.bound_ns < 5_000_000
+    wall = clocks.wall_at(time.time_ns())
+    assert abs(wall.offset_ns - ahead_s * 10**9) <= wall.bound_ns < 100_000_000
 
 
 def test_the_offset_lies_where_all_answers_overlap() -> None:
@@ -80,22 +121,67 @@ def test_the_offset_lies_where_all_answers_overlap() -> None:
         now_ns += there_ns
         device_ns = now_ns + 1000
         now_ns += back_ns
-        return f"{device_ns}\n"
+        return f"clock {device_ns}\n"
 
-    offset = measure_offset(run, NANOSECONDS, lambda: now_ns)
-    assert offset.offset_ns == pytest.approx(1000 + (30 - 20) / 2, abs=2)
-    assert offset.bound_ns == pytest.approx((30 + 20) / 2, abs=3)
+    clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
+    clocks.compare(run, lambda: now_ns)
+    offset = clocks.wall_at(now_ns)
+    assert offset.offset_ns == pytest.approx(1000 + (30 - 20) / 2, abs=3)
+    assert offset.bound_ns == pytest.approx((30 + 20) / 2, abs=6)
 
 
-def test_a_clock_that_is_set_meanwhile_is_noticed() -> None:
-    answers = iter([10**18, *[2 * 10**18] * 20])
-    with pytest.raises(CameraError, match="clock was set"):
-        measure_offset(lambda _: str(next(answers)), NANOSECONDS, time.time_ns)
+def test_once_the_drift_is_known_fewer_questions_do_and_it_stays_true() -> None:
+    now_ns, asked = 10**18, 0
+
+    def run(_: str) -> str:
+        nonlocal now_ns, asked
+        asked += 1
+        now_ns += 1_000_000 + 100_000 * (asked % 7)
+        device_ns = now_ns + 5_000_000_000 + (now_ns - 10**18) // 20_000  # 50e-6
+        now_ns += 700_000 + 100_000 * (asked % 5)
+        return f"clock {device_ns}\n"
+
+    def host_ns() -> int:
+        return now_ns
+
+    clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
+    counts = []
+    for _ in range(20):
+        before = asked
+        clocks.compare(run, host_ns)
+        counts.append(asked - before)
+        offset = clocks.wall_at(now_ns)
+        assert abs(offset.offset_ns - 5_000_000_000 - (now_ns - 10**18) // 20_000) <= offset.bound_ns
+        now_ns += 30 * 10**9
+    assert counts[0] == 12
+    assert counts[-1] == 4
+    assert offset.drift == pytest.approx(50e-6, abs=offset.drift_bound + 1e-9)
+    assert offset.drift_bound < 5e-6
+
+
+def test_a_clock_that_is_set_is_learnt_anew() -> None:
+    ahead_ns = 0
+    clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
+
+    def run(_: str) -> str:
+        return f"clock {time.time_ns() + ahead_ns}"
+
+    clocks.compare(run, time.time_ns)
+    ahead_ns = 3_600 * 10**9
+    clocks.compare(run, time.time_ns)
+    offset = clocks.wall_at(time.time_ns())
+    assert abs(offset.offset_ns - ahead_ns) <= offset.bound_ns < 1_000_000
+
+
+def test_a_clock_that_falls_silent_is_an_error() -> None:
+    clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
+    with pytest.raises(CameraError, match="cannot be read any more"):
+        clocks.compare(lambda _: "sh: date: not found\n", time.time_ns)
 
 
 def test_the_release_lies_between_both_accounts() -> None:
     report = FireReport(before_ns=10_500, after_ns=11_500, status="0", said="")
-    offset = ClockOffset(offset_ns=10_000, bound_ns=200)
+    offset = ClockOffset(offset_ns=10_000, bound_ns=200, at_ns=0)
     assert bound_release(report, offset, 0, 9_999) == Release(300, 1_700)
     assert bound_release(report, offset, 400, 1_600) == Release(400, 1_600)
     assert bound_release(report, offset, 2_000, 3_000) is None  # the phone's clock has been set
@@ -107,17 +193,18 @@ def test_what_is_no_report_is_none() -> None:
 
 
 @pytest.mark.parametrize("wait_ns", [-(10**10), 0, 50_000_000, 600_000_000])
-def test_the_script_waits_and_tells_when_it_fired(sh: str, wait_ns: int) -> None:
-    clocks = (NANOSECONDS, MICROSECONDS) if sh.endswith("mksh") else (NANOSECONDS,)
-    for clock in clocks:
-        asked_ns = time.time_ns()
-        printed = shell(sh)(fire_script(clock, asked_ns + wait_ns, "echo trigger; (exit 3)"))
-        ended_ns = time.time_ns()
-        said, last = printed.splitlines()
-        word, before, after, status = last.split()
-        before_ns, after_ns = clock.parse(before), clock.parse(after)
-        assert before_ns is not None
-        assert after_ns is not None
-        assert (said, word, status) == ("trigger", "fired", "3")
-        assert asked_ns - 1000 <= before_ns <= after_ns <= ended_ns
-        assert before_ns > asked_ns + wait_ns - 30_000_000
+@pytest.mark.parametrize("clock", [clock for clock in CLOCKS if clock.read], ids=lambda clock: clock.name)
+def test_the_script_waits_and_tells_when_it_fired(sh: str, clock: DeviceClock, wait_ns: int) -> None:
+    if clock is MICROSECONDS and not sh.endswith("mksh"):
+        pytest.skip("only mksh has it")
+    read = clock.read.rpartition("; s=")[0] + '; echo "$n"'
+    now_ns = clock.parse(shell(sh)(read))
+    assert now_ns is not None
+    printed = shell(sh)(fire_script(clock, now_ns + wait_ns, "printf trigger; (exit 3)", "ready=1"))
+    report = parse_report(clock, printed)
+    ended_ns = clock.parse(shell(sh)(read))
+    assert report is not None
+    assert ended_ns is not None
+    assert (report.said, report.status) == ("trigger", "3")
+    assert now_ns <= report.before_ns <= report.after_ns <= ended_ns + clock.step_ns
+    assert report.before_ns > now_ns + wait_ns - 30_000_000

@@ -1,0 +1,85 @@
+"""Copies of a phone's photos: their bytes, piece by piece, and whether they are what the phone announced."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from dpedkit.capture.camera import CameraFile
+from dpedkit.capture.drivers.adb_streams import Stream
+from dpedkit.capture.drivers.adb_sync import SyncClient
+from dpedkit.errors import CameraError, PullFailed
+from dpedkit.files import storage_error
+
+_CHECKSUM = re.compile(r"\\?([0-9a-f]{64}|[0-9a-f]{32})\b")
+
+Talking = Callable[[str], AbstractContextManager[object]]
+
+
+def pull(
+    talking: Talking, open_stream: Callable[[str], Stream], photo: CameraFile, into: Path, timeout_s: float
+) -> Iterator[int]:
+    """Copy a photo's bytes into the file `into`; yield after each piece how many have come.
+
+    The phone sums while it sends. Between two pieces other streams may be used. Left early, or failed, it takes the
+    unfinished file away.
+
+    talking  a context that turns what goes wrong with the phone into CameraError; entered for each piece anew
+
+    Raises:
+        PullFailed: the transfer broke off, or the bytes are not what the phone announced.
+        StorageError: this computer's disk does not take them.
+    """
+    summing: Stream | None = None
+    pieces: Iterator[bytes] = iter(())
+    whole = False
+    try:
+        with talking(f"sending {photo.path}"):
+            quoted = shlex.quote(photo.path)
+            summing = open_stream(f"shell:sha256sum {quoted} 2>/dev/null || md5sum {quoted}")
+            pieces = SyncClient(open_stream).receive(photo.path)
+        with into.open("wb") as copy:  # a full disk is no failure of the phone: not under `talking`
+            while True:
+                with talking(f"sending {photo.path}"):
+                    piece = next(pieces, b"")
+                if not piece:
+                    break
+                copy.write(piece)
+                if copy.tell() > photo.size_bytes:
+                    break
+                yield copy.tell()
+        with talking(f"summing {photo.path}"):
+            said = summing.read_all(timeout_s).decode(errors="replace")
+        _verify(photo, into, said)
+        whole = True
+    except CameraError as error:
+        raise PullFailed(error.cause, "it is still on the phone: run the same command again") from error
+    except OSError as error:
+        raise storage_error(error, into) from error
+    finally:
+        # Whoever left early may have closed the connection, too.
+        with suppress(CameraError), talking(f"leaving {photo.path}"):
+            if isinstance(pieces, Generator):
+                pieces.close()
+            if summing:
+                summing.close()
+        if not whole:
+            into.unlink(missing_ok=True)
+
+
+def _verify(photo: CameraFile, copy: Path, said: str) -> None:
+    """Compare a copy with what the phone said: its size, and its checksum where the phone has a tool for that."""
+    size_bytes = copy.stat().st_size
+    if size_bytes != photo.size_bytes:
+        raise CameraError(f"{photo.path} has {photo.size_bytes} bytes, {size_bytes} arrived")
+    checksum = _CHECKSUM.match(said.strip())
+    if checksum is None:
+        return
+    method = "sha256" if len(checksum[1]) == 64 else "md5"
+    with copy.open("rb") as stream:
+        if hashlib.file_digest(stream, method).hexdigest() != checksum[1]:
+            raise CameraError(f"{photo.path} arrived damaged: its {method} is not what the phone says")

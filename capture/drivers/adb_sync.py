@@ -1,0 +1,137 @@
+"""The phone's file service: what is in a folder, how a file stands, and its bytes.
+
+A request is four letters, a length and a path; the answers are cut anywhere by the messages that carry them.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dpedkit.capture.drivers.adb_streams import Stream, StreamEnded
+
+_HEAD = struct.Struct("<4sI")
+_STAT = struct.Struct("<4sIII")
+_DENT = struct.Struct("<4sIIII")
+_MOST_PACKET_BYTES = 1 << 20  # the protocol's own limit is 64 KiB
+_COMPACT_BYTES = 1 << 20
+
+
+class SyncRefused(Exception):
+    """The phone says why it does not give a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or folder of the phone; mode 0 where there is none."""
+
+    name: str
+    mode: int
+    size_bytes: int
+    written_s: int
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, no link or device."""
+        return stat.S_ISREG(self.mode)
+
+
+class SyncClient:
+    """Asks for folders and files over one stream that stays open: a question takes one round trip.
+
+    open_stream  starts a service of the phone
+    """
+
+    def __init__(self, open_stream: Callable[[str], Stream]) -> None:
+        self._open_stream = open_stream
+        self._conversation: _Conversation | None = None
+
+    def list_folder(self, folder: str) -> list[Entry]:
+        """Return what is in a folder, but for "." and ".."; nothing where there is no such folder."""
+        conversation = self._ask(b"LIST", folder)
+        entries: list[Entry] = []
+        while True:
+            name, mode, size, written_s, length = _DENT.unpack(conversation.take(_DENT.size))
+            if name == b"DONE":
+                return entries
+            _expect(name, b"DENT")
+            entry = Entry(conversation.take(length).decode(errors="surrogateescape"), mode, size, written_s)
+            if entry.name not in {".", ".."}:
+                entries.append(entry)
+
+    def stat(self, path: str) -> Entry:
+        """Return how a file or folder stands."""
+        name, mode, size, written_s = _STAT.unpack(self._ask(b"STAT", path).take(_STAT.size))
+        _expect(name, b"STAT")
+        return Entry(path.rpartition("/")[2], mode, size, written_s)
+
+    def receive(self, path: str) -> Iterator[bytes]:
+        """Yield a file's bytes as they come, over a stream of its own; it may be left at any piece.
+
+        Raises:
+            SyncRefused: the phone does not give it.
+        """
+        stream = self._open_stream("sync:")
+        try:
+            conversation = _Conversation(stream)
+            conversation.ask(b"RECV", path)
+            while True:
+                name, length = _HEAD.unpack(conversation.take(_HEAD.size))
+                if name == b"DONE":
+                    return
+                if name == b"FAIL":
+                    raise SyncRefused(conversation.take(length).decode(errors="replace"))
+                _expect(name, b"DATA")
+                yield conversation.take(length)
+        finally:
+            stream.close()
+
+    def _ask(self, name: bytes, path: str) -> _Conversation:
+        """Send a request, over a new stream where the phone has ended the last one."""
+        if self._conversation is None or self._conversation.over:
+            self._conversation = _Conversation(self._open_stream("sync:"))
+        self._conversation.ask(name, path)
+        return self._conversation
+
+
+class _Conversation:
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._buffer = bytearray()
+        self._taken = 0
+
+    @property
+    def over(self) -> bool:
+        return self._stream.ended
+
+    def ask(self, name: bytes, path: str) -> None:
+        raw = path.encode(errors="surrogateescape")
+        self._stream.write(_HEAD.pack(name, len(raw)) + raw)
+
+    def take(self, count: int) -> bytes:
+        """Return the next `count` bytes."""
+        if count > _MOST_PACKET_BYTES:
+            raise ValueError(f"a packet of {count} bytes")
+        while len(self._buffer) - self._taken < count:
+            data = self._stream.read()
+            if not data:
+                raise StreamEnded("the phone ended the conversation in the middle of an answer")
+            if self._taken == len(self._buffer) or self._taken > _COMPACT_BYTES:
+                del self._buffer[: self._taken]
+                self._taken = 0
+            self._buffer += data
+        self._taken += count
+        with memoryview(self._buffer) as view:
+            return bytes(view[self._taken - count : self._taken])
+
+
+def _expect(found: bytes, wanted: bytes) -> None:
+    if found != wanted:
+        raise ValueError(f"the phone answered {found!r} instead of {wanted!r}")
