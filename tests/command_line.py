@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -25,6 +26,12 @@ class CommandLine:
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("DPEDKIT", "ADB", "ANDROID"))}
         self.environment = {**keep, "HOME": str(home), "OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
 
+    def with_environment(self, **more: str) -> CommandLine:
+        """Return the same command line with more environment variables."""
+        other = copy.copy(self)
+        other.environment = {**self.environment, **more}
+        return other
+
     def run(
         self, *words: object, cwd: Path, code: int = 0, env: Mapping[str, str] | None = None, **options: Any
     ) -> Done:
@@ -47,6 +54,10 @@ class CommandLine:
     def json(self, *words: object, cwd: Path, code: int = 0) -> Any:
         """Run a command with --json and return the one document that is its whole stdout."""
         return json.loads(self.run(*words, "--json", cwd=cwd, code=code).stdout)
+
+    def events(self, *words: object, cwd: Path, code: int = 0) -> list[Any]:
+        """Run a command that tells what happens as it happens; return the document of each line of stdout."""
+        return [json.loads(line) for line in self.run(*words, "--json", cwd=cwd, code=code).stdout.splitlines()]
 
     def error(self, *words: object, cwd: Path, code: int, env: Mapping[str, str] | None = None, **options: Any) -> str:
         """Run a command that must fail; return its line of cause and its line of remedy, which end stderr."""
@@ -85,6 +96,20 @@ class CommandLine:
             process.kill()
             process.wait()
         return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+class Simulated:
+    """`dpedkit simulate`, running, and the addresses that it printed."""
+
+    def __init__(self, cli: CommandLine, root: Path) -> None:
+        self.root = root
+        self.process = cli.start("simulate", cwd=root)
+        assert self.process.stdout is not None
+        lines = []
+        while not (lines and lines[-1].startswith("running")):
+            lines.append(self.process.stdout.readline())
+            assert lines[-1], self.process.communicate()
+        self.addresses = dict(line.split() for line in lines[:-1])
 
 
 def wait_until(ready: Callable[[], bool], timeout_s: float = 120) -> None:

@@ -1,4 +1,4 @@
-"""dpedkit devices, capture, simulate."""
+"""dpedkit capture, simulate."""
 
 from __future__ import annotations
 
@@ -20,30 +20,6 @@ if TYPE_CHECKING:
 DEVICE_FAILED = 4
 
 rig_option = click.option("--rig", default="tripod", show_default=True, help="Name of a file in rigs/.")
-
-
-@cli.command()
-@rig_option
-@pass_app
-def devices(app: App, rig: str) -> int:
-    """List a rig's devices: who they are, how they feel, how far their clocks are off."""
-    from dpedkit.stages.capture import find_devices
-
-    reports = find_devices(app.workspace, rig)
-    found = table("device", "role", "address", "camera", "battery", "free", "clock offset")
-    for report in reports:
-        if report.info is None:
-            cause = report.error.cause if report.error else ""
-            found.add_row(report.name, report.role, report.address, marked(cause, "red"))
-            continue
-        battery = "" if report.info.battery_percent is None else f"{report.info.battery_percent}%"
-        free = "" if report.info.free_bytes is None else f"{report.info.free_bytes / 1e9:.1f} GB"
-        clock = f"{report.clock.offset_ns / 1e6:+.1f} ± {report.clock.bound_ns / 1e6:.1f} ms" if report.clock else ""
-        camera = f"{report.info.make} {report.info.model}"
-        found.add_row(report.name, report.role, report.address, camera, battery, free, clock)
-    remedies = [report.error.remedy for report in reports if report.error and report.error.remedy]
-    app.show(reports, found, *dict.fromkeys(remedies))
-    return DEVICE_FAILED if any(report.error for report in reports) else 0
 
 
 @cli.command()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from dpedkit.capture.connect import Connection, connect
 from dpedkit.capture.events import Event, Planned, Settled, Stored
 from dpedkit.capture.rig import Rig, load_rig
-from dpedkit.capture.session import DeviceReport, Session, ShotRequest, probe
+from dpedkit.capture.session import Session, ShotRequest
 from dpedkit.capture.worker import Handling
 from dpedkit.db import Corpus, DeviceRecord, SessionRecord, open_corpus
 from dpedkit.errors import UsageError
@@ -127,13 +127,6 @@ def shown(progress: Progress, shots: int) -> Hear:
                 progress.done(f"{shots} shots")
 
     return hear
-
-
-def find_devices(workspace: Workspace, rig_name: str) -> list[DeviceReport]:
-    """Ask every device of a rig who it is; a missing one has its error in its report."""
-    rig = load_rig(workspace.rig_file(rig_name))
-    with connect(rig, workspace.simulated(rig.name), workspace.keys) as connection:
-        return probe(rig, connection.addresses, workspace.keys)
 
 
 def run_simulated(workspace: Workspace, rig_name: str, ready: Callable[[dict[str, str]], None]) -> None:

@@ -144,7 +144,7 @@ def test_missing_vgg_weights_leave_no_run_in_the_way(cli: CommandLine, workspace
     [
         ("torch", ["train", "--phone", "sony", "--recipe", "small"], "pip install 'dpedkit[train]'"),
         ("torch", ["evaluate"], "pip install 'dpedkit[train]'"),
-        ("adb_shell", ["devices"], "pip install 'dpedkit[capture]'"),
+        ("adb_shell", ["devices", "--rig", "tripod"], "pip install 'dpedkit[capture]'"),
         ("gphoto2", ["capture"], "pip install 'dpedkit[capture]'"),
     ],
 )

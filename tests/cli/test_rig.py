@@ -1,4 +1,4 @@
-"""dpedkit devices, capture, simulate: the simulated rig through the command line, and through stock clients."""
+"""dpedkit devices, rig, capture, simulate: the simulated rig through the command line, and through stock clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from command_line import CommandLine, set_scale, tree, wait_until
+from command_line import CommandLine, Simulated, set_scale, tree, wait_until
 
 from dpedkit.db import open_corpus
 
@@ -39,7 +39,7 @@ def cameras(root: Path) -> list[psutil.Process]:
 
 
 def test_devices_are_listed_with_their_clocks(cli: CommandLine, small_rig: Path) -> None:
-    reports = cli.json("devices", cwd=small_rig)
+    reports = cli.json("devices", "--rig", "tripod", cwd=small_rig)
     assert [report["name"] for report in reports] == NAMES
     assert {report["info"]["model"] for report in reports} >= {"Canon EOS 70D", "C6603"}
     assert all(abs(report["clock"]["offset_ns"]) > 1e8 for report in reports)  # their clocks are wrong, as real ones
@@ -99,22 +99,8 @@ def test_a_device_that_is_not_there_is_named_and_nothing_fires(cli: CommandLine,
     assert list((small_rig / ".simulated").rglob("card/**/*.[jJ][pP][gG]")) == []
     with open_corpus(small_rig) as corpus:
         assert corpus.shots().empty
-    reports = cli.json("devices", cwd=small_rig, code=4)
+    reports = cli.json("devices", "--rig", "tripod", cwd=small_rig, code=4)
     assert [report["name"] for report in reports if report["error"]] == ["sony"]
-
-
-class Simulated:
-    """`dpedkit simulate`, running, and the addresses that it printed."""
-
-    def __init__(self, cli: CommandLine, root: Path) -> None:
-        self.root = root
-        self.process = cli.start("simulate", cwd=root)
-        assert self.process.stdout is not None
-        lines = []
-        while not (lines and lines[-1].startswith("running")):
-            lines.append(self.process.stdout.readline())
-            assert lines[-1], self.process.communicate()
-        self.addresses = dict(line.split() for line in lines[:-1])
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +118,7 @@ def simulated(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def test_a_second_command_uses_the_running_devices(cli: CommandLine, simulated: Simulated) -> None:
     before = {process.pid for process in cameras(simulated.root)}
-    reports = cli.json("devices", cwd=simulated.root)
+    reports = cli.json("devices", "--rig", "tripod", cwd=simulated.root)
     assert {report["name"]: report["address"] for report in reports} == simulated.addresses
     assert len(cli.json("capture", cwd=simulated.root)["shots"]) == 1
     assert {process.pid for process in cameras(simulated.root)} == before
@@ -142,7 +128,7 @@ def test_running_devices_with_other_scenes_are_not_used(cli: CommandLine, simula
     rig = simulated.root / "rigs" / "tripod.toml"
     text = rig.read_text()
     rig.write_text(text.replace("seed = 0 ", "seed = 1 "))
-    assert "other settings" in cli.error("devices", cwd=simulated.root, code=2)
+    assert "other settings" in cli.error("devices", "--rig", "tripod", cwd=simulated.root, code=2)
     rig.write_text(text)
 
 

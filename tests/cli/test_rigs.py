@@ -1,0 +1,129 @@
+"""dpedkit devices, rig new, rig check: what is there, a rig file for it, and whether it is fit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine, Simulated, set_scale
+
+from dpedkit.capture.rig import load_rig
+
+NAMES = ["dslr", "sony", "blackberry", "iphone"]
+
+
+@pytest.fixture(scope="module")
+def simulated(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
+    root = tmp_path_factory.mktemp("rigs") / "ws"
+    cli.run("init", root, "--rig", "simulated", cwd=root.parent)
+    set_scale(root, 0.06)
+    rig = Simulated(cli, root)
+    yield rig
+    rig.process.send_signal(signal.SIGINT)
+    rig.process.communicate(timeout=60)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port: int = closed.getsockname()[1]
+    return port
+
+
+def given(addresses: list[str]) -> list[str]:
+    return [word for address in addresses for word in ("--device", address)]
+
+
+def test_devices_shows_usb_and_every_rig_file(cli: CommandLine, simulated: Simulated, tmp_path: Path) -> None:
+    broken = simulated.root / "rigs" / "broken.toml"
+    broken.write_text("name = 3")
+    overview = cli.json("devices", cwd=simulated.root, code=4)
+    broken.unlink()
+    rigs = {rig["name"]: rig for rig in overview["rigs"]}
+    assert "broken.toml" in rigs["broken"]["error"]
+    assert [device["name"] for device in rigs["tripod"]["devices"]] == NAMES
+    assert all(device["info"] for device in rigs["tripod"]["devices"])
+    text = cli.run("devices", cwd=simulated.root).stdout
+    assert "rig tripod\n" in text
+    assert "Canon EOS 70D" in text
+    outside = cli.json("devices", cwd=tmp_path)
+    assert outside["rigs"] == []
+
+
+def test_without_anything_devices_says_what_to_check(cli: CommandLine, tmp_path: Path) -> None:
+    if cli.json("devices", cwd=tmp_path)["connected"]:
+        pytest.skip("a real device is connected")
+    text = cli.run("devices", cwd=tmp_path).stdout
+    assert "nothing is connected by USB" in text
+    assert "USB debugging" in text
+    assert "PTP" in text
+
+
+def test_a_new_rig_of_what_answers_can_be_checked_and_fired(cli: CommandLine, simulated: Simulated) -> None:
+    root, addresses = simulated.root, list(simulated.addresses.values())
+    shown = cli.json("rig", "new", "studio", *given(addresses), "--dry-run", cwd=root)
+    assert not (root / "rigs" / "studio.toml").exists()
+    made = cli.run("rig", "new", "studio", *given(addresses), cwd=root).stdout
+    assert made.endswith("next: dpedkit rig check --rig studio\n")
+    path = root / "rigs" / "studio.toml"
+    assert path.read_text() == shown["text"]
+    rig = load_rig(path)
+    assert [device.address for device in rig.devices] == addresses
+    assert [device.role for device in rig.devices] == ["dslr", "phone", "phone", "phone"]
+    assert rig.devices[0].name == "canon-eos-70d"
+    assert rig.devices[1].name == "c6603"
+    checks = cli.json("rig", "check", "--rig", "studio", cwd=root)
+    assert {check["device"] for check in checks} == {*(device.name for device in rig.devices), "computer"}
+    shots = cli.run("capture", "--rig", "studio", "-q", cwd=root).stdout
+    assert "0 incomplete" in shots
+
+    assert "is there already" in cli.error("rig", "new", "studio", *given(addresses), cwd=root, code=2)
+    assert path.read_text() == shown["text"]
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "cause"),
+    [
+        (["DSLR", "com3"], 2, "'com3' is no device's address"),
+        (["DSLR", "usb:4711"], 4, "no device at usb:4711"),
+        (["DSLR", "tcp:127.0.0.1:CLOSED"], 4, "at tcp:127.0.0.1:"),
+        (["PHONE"], 4, "no DSLR answers"),
+    ],
+)
+def test_a_rig_that_would_not_be_one_is_not_written(
+    cli: CommandLine, simulated: Simulated, words: list[str], code: int, cause: str
+) -> None:
+    real = {"DSLR": simulated.addresses["dslr"], "PHONE": simulated.addresses["sony"]}
+    addresses = [real.get(word, word.replace("CLOSED", str(closed_port()))) for word in words]
+    assert cause in cli.error("rig", "new", "other", *given(addresses), cwd=simulated.root, code=code)
+    assert not (simulated.root / "rigs" / "other.toml").exists()
+
+
+def test_a_fit_rig_is_green_and_an_unfit_one_says_what_to_do(cli: CommandLine, simulated: Simulated) -> None:
+    checks = cli.json("rig", "check", cwd=simulated.root)
+    assert {check["device"] for check in checks} == {*NAMES, "computer"}
+    topics = {check["topic"] for check in checks if check["device"] == "sony"}
+    assert topics >= {"present", "settings", "battery", "space", "clock"}
+    assert not [check for check in checks if check["level"] == "fail"]
+    assert cli.run("rig", "check", cwd=simulated.root).stdout.splitlines()[-1] == "fit for a session"
+
+    picky = simulated.root / "rigs" / "picky.toml"
+    text = (
+        (simulated.root / "rigs" / "tripod.toml").read_text().replace("[thresholds]", "[thresholds]\ntemperature_c = 1")
+    )
+    dslr, sony = text.split('name = "sony"')
+    picky.write_text(dslr + 'name = "sony"' + sony.replace('"simulated"', f'"tcp:127.0.0.1:{closed_port()}"', 1))
+    done = cli.run("rig", "check", "--rig", "picky", "--shots", 3, cwd=simulated.root, code=4).stdout
+    picky.unlink()
+    failed = [line.split() for line in done.splitlines() if " fail " in line]
+    assert [words[:3] for words in failed] == [
+        ["sony", "fail", "present"],
+        ["blackberry", "fail", "temperature"],
+        ["iphone", "fail", "temperature"],
+    ]
+    assert "let it cool" in done
+    assert json.loads(cli.run("rig", "check", "--json", cwd=simulated.root).stdout)
