@@ -111,7 +111,7 @@ class AdbDaemon:
             with self._guard:
                 clients = tuple(self._clients)
             for client in clients:
-                client.wire.freeze()
+                client.wire.frozen = True
         elif fault.after_s:  # the disconnecting ones
             self._cable.pull(fault.after_s)
 
@@ -163,7 +163,8 @@ class _Client:
         """Answer messages until the client hangs up, or says what is not ADB."""
         try:
             while message := self.wire.read():
-                self._answer(message)
+                if not self.wire.frozen:
+                    self._answer(message)
         except (ProtocolError, StreamClosed):
             pass
         finally:

@@ -151,7 +151,7 @@ class PhoneShell:
 
     def _pulled(self, command: str) -> Path | None:
         """Return the photo whose bytes a command sends: the last file on the card that it names."""
-        for word in re.findall(rf"{CARD_NAMES.pattern}[^'\"]*", command)[::-1]:
+        for word in re.findall(rf"{CARD_NAMES.pattern}(?:[^'\"]*(?=['\"])|[^'\"\s;|&<>]*)", command)[::-1]:
             with suppress(OSError, ValueError):
                 path = host_path(self._body.card, word.strip())
                 if path.is_file():

@@ -45,6 +45,7 @@ class Wire:
     """Whole messages over one socket; any thread may send, one reads.
 
     checksums  whether data sent is summed: both sides leave it out from VERSION on
+    frozen     nothing is said any more, whatever comes
     max_data   most bytes of data in one message, as the client announced
     """
 
@@ -52,7 +53,7 @@ class Wire:
         self.socket = sock
         self._reader: BinaryIO = sock.makefile("rb")
         self._sending = threading.Lock()
-        self._frozen = False
+        self.frozen = False
         self.checksums = True
         self.max_data = 4096
 
@@ -65,7 +66,7 @@ class Wire:
         checksum = byte_sum(data) if self.checksums else 0
         inverted = bytes(byte ^ 0xFF for byte in command)
         header = _HEADER.pack(command, arg0, arg1, len(data), checksum, inverted)
-        if self._frozen:
+        if self.frozen:
             return
         try:
             with self._sending:
@@ -94,10 +95,6 @@ class Wire:
         if self.checksums and byte_sum(data) != checksum:
             raise ProtocolError(f"checksum of a {command!r} message: {checksum}, its data sum to {byte_sum(data)}")
         return Message(command, arg0, arg1, data)
-
-    def freeze(self) -> None:
-        """Say nothing any more, whatever comes."""
-        self._frozen = True
 
     def close(self) -> None:
         """Give the socket back; for the thread that reads."""

@@ -17,9 +17,9 @@ from typing import Literal
 Role = Literal["dslr", "phone"]
 
 _BOTH: tuple[Role, ...] = ("dslr", "phone")
-DAMAGE = b"\xff\xd9" * 32
-"""What damaged bytes read: the mark that ends a JPEG. Where a camera tells no checksum, only the picture itself can be
-looked at, and a decoder notices this; a single flipped bit nobody could notice there."""
+_DAMAGE = b"\xff\xc0" * 32
+"""What damaged bytes read: the mark that begins a JPEG's picture, again and again. Where a camera tells no checksum,
+only the picture itself can be looked at, and decoders stumble over this; a flipped bit nobody could notice there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,16 @@ class ScriptedFault:
     fault: str
     shots: tuple[int, ...] = ()
     after_s: float = 0.0
+
+
+def damaged(data: bytes) -> bytes:
+    """Return a file of the same size, damaged near its end, behind the tables that every JPEG begins with."""
+    at = _place_of_damage(len(data))
+    return (data[:at] + _DAMAGE + data[at + len(_DAMAGE) :])[: len(data)]
+
+
+def _place_of_damage(size_bytes: int) -> int:
+    return size_bytes * 7 // 8
 
 
 class CablePulled(Exception):
@@ -154,7 +164,7 @@ class Script:
                 self._pulls[photo.resolve()] = scripted
 
     def tamper(self, photo: Path, chunks: Iterable[bytes], offset_bytes: int = 0) -> Iterator[bytes]:
-        """Yield a photo's bytes as they come over the wire; a fault strikes at the middle of the file.
+        """Yield a photo's bytes as they come over the wire.
 
         A fault of certain shots strikes at the first pull of each of their files, one of no shots at every pull.
 
@@ -167,25 +177,32 @@ class Script:
         if fault is None:
             yield from chunks
             return
-        middle = photo.stat().st_size // 2 - offset_bytes
-        position = 0
+        if fault.fault == "corrupt":
+            yield from self._damage(photo, fault, chunks, offset_bytes)
+            return
+        left = photo.stat().st_size // 2 - offset_bytes
         for chunk in chunks:
-            if not position <= middle < position + len(chunk):
+            if not 0 <= left < len(chunk):
                 yield chunk
-                position += len(chunk)
+                left -= len(chunk)
                 continue
             self._used_up(photo, fault)
-            before = chunk[: middle - position]
-            if fault.fault == "corrupt":
-                damaged = before + DAMAGE[: len(chunk) - len(before)]
-                yield damaged + chunk[len(damaged) :]
-                position += len(chunk)
-                continue
-            if before:
-                yield before
+            if left:
+                yield chunk[:left]
             if fault.fault == "disconnect_mid_pull":
                 raise CablePulled(fault.after_s)
             return
+
+    def _damage(self, photo: Path, fault: ScriptedFault, chunks: Iterable[bytes], offset_bytes: int) -> Iterator[bytes]:
+        size_bytes = photo.stat().st_size
+        mask = damaged(bytes(size_bytes))
+        position = offset_bytes
+        for chunk in chunks:
+            overlay = mask[position : position + len(chunk)]
+            position += len(chunk)
+            if any(overlay):
+                self._used_up(photo, fault)
+            yield bytes(new or old for new, old in zip(overlay, chunk, strict=True)) if any(overlay) else chunk
 
     def sent_size(self, photo: Path, offset_bytes: int, size_bytes: int) -> int:
         """Return how many of `size_bytes` from `offset_bytes` on will be sent: fewer at the fault wrong_size."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dpedkit.capture.simulate.darkroom import Frame
 from dpedkit.capture.simulate.exif import Shot, exif_block, with_exif
-from dpedkit.capture.simulate.faults import DAMAGE, Script
+from dpedkit.capture.simulate.faults import Script, damaged
 from dpedkit.capture.simulate.formats import RAW_ENDINGS, encode_dng, encode_heic
 from dpedkit.capture.simulate.specs import CameraSpec
 from dpedkit.capture.simulate.state import StateFolder
@@ -110,8 +110,7 @@ class Writer:
         for ending in sorted(exposure.files, key=lambda ending: ending in RAW_ENDINGS):
             data = self._encode(frame, exposure.shot, ending)
             if self._faults.at("corrupt_on_card", exposure.number):
-                middle = len(data) // 2
-                data = data[:middle] + DAMAGE[: len(data) - middle] + data[middle + len(DAMAGE) :]
+                data = damaged(data)
             after_ns = round(written_ns * _RAW_AFTER) if ending in RAW_ENDINGS else written_ns
             suffix = f".{ending.upper() if capitals else ending}"
             prints.append(_Print(path.with_suffix(suffix), data, exposure.shutter_ns + after_ns + late_ns))
