@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dpedkit.capture.simulate.darkroom import Darkroom, Order
+from dpedkit.capture.simulate.darkroom import Darkroom
 from dpedkit.capture.simulate.exif import Dials, Shot
 from dpedkit.capture.simulate.faults import Script, ScriptedFault
 from dpedkit.capture.simulate.formats import RAW_ENDINGS
+from dpedkit.capture.simulate.frame import Order
 from dpedkit.capture.simulate.specs import CameraSpec, SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.capture.simulate.writer import Exposure, Writer

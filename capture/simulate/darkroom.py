@@ -14,47 +14,15 @@ import queue
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from dpedkit.capture.simulate.frame import Frame, Order
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.errors import CameraError
-from dpedkit.types import Json
 
 _NICE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Which photo to render: number `shot` of a scene.
-
-    brighter  by one EV than metered
-    warmer    than white balance would have it
-    raw       with what the sensor read
-    """
-
-    scene: int
-    shot: int
-    brighter: bool = False
-    warmer: bool = False
-    raw: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A photo but for its EXIF block.
-
-    jpeg        without metadata
-    mosaic      what the sensor read: uint16 [H, W], RGGB, little-endian; H and W even; empty where it is not asked for
-    exposure_s  exposure time that the camera's metering chose
-    truth       what is true of it: scene, camera geometry, look
-    """
-
-    jpeg: bytes
-    exposure_s: float
-    truth: Json
-    mosaic: bytes = b""
 
 
 class Darkroom:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from dpedkit.capture.simulate.darkroom import Frame, Order
 from dpedkit.capture.simulate.formats import SENSOR_WHITE
+from dpedkit.capture.simulate.frame import Frame, Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.painting import WHITE
 from dpedkit.capture.simulate.scenes import Scene, load_scene

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from dpedkit.capture.simulate.formats import check_endings
 from dpedkit.capture.simulate.specs import CAMERAS, SimulatedConfig, camera_spec
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.errors import CameraError, CameraTimeout, UsageError
@@ -70,8 +71,11 @@ class SimulatedRig:
             CameraError: a camera's process ended at once; the message quotes its last words.
             CameraTimeout: a camera did not report in time.
             UsageError: a rig with other settings runs on the same state folder, or the folder of scenes is empty.
+            MissingExtra: a camera is to write HEIC, and pillow-heif is not installed.
         """
         self._config.scene_photos()
+        for spec in self._specs:
+            check_endings(self._config.device(spec.name).files)
         self._state.root.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._take_lock():

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dpedkit.capture.simulate.darkroom import Frame
 from dpedkit.capture.simulate.exif import Shot, exif_block, with_exif
 from dpedkit.capture.simulate.faults import Script, damaged
 from dpedkit.capture.simulate.formats import RAW_ENDINGS, encode_dng, encode_heic
+from dpedkit.capture.simulate.frame import Frame
 from dpedkit.capture.simulate.specs import CameraSpec
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.types import Json

@@ -19,7 +19,7 @@ from baselines import align_script
 from measure import Figure, Findings, Timed, alone, costs, timed
 
 from dpedkit.align import align_pair
-from dpedkit.capture.simulate.darkroom import Frame, Order
+from dpedkit.capture.simulate.frame import Frame, Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.render import develop
 from dpedkit.capture.simulate.specs import SimulatedConfig, camera_spec

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dpedkit.capture.simulate.darkroom import Order
+from dpedkit.capture.simulate.frame import Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.render import develop
 from dpedkit.capture.simulate.scenes import load_scene
