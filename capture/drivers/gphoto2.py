@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,19 @@ from dpedkit.capture.drivers.gphoto2_calls import free_bytes
 from dpedkit.capture.drivers.gphoto2_clock import SecondsClock
 from dpedkit.capture.drivers.gphoto2_connect import SERIALS, detect, hang_up, open_ptpip, open_usb
 from dpedkit.capture.drivers.gphoto2_errors import LOST, explain
-from dpedkit.capture.drivers.gphoto2_photos import one_shot, read_photo, walk_photos
+from dpedkit.capture.drivers.gphoto2_photos import Arrivals, describe, read_end, read_pieces, walk_photos
+from dpedkit.capture.drivers.gphoto2_release import EOS_RELEASE, ShutterButton, eos_button, press_at, ptp_button
 from dpedkit.capture.drivers.gphoto2_settings import Value, apply_setting, read_setting, setting_names
-from dpedkit.errors import CameraError, CameraTimeout, PullFailed
+from dpedkit.errors import CameraError, PullFailed
 
 __all__ = ["Gphoto2Camera", "detect"]
 
 _IDENTITY = {"manufacturer", "cameramodel", "deviceversion", "batterylevel", *SERIALS}
 _ON_THE_CARD: Mapping[str, Value] = {"capturetarget": "Memory card"}
-_RELEASE = "eosremoterelease"
-_PRESS = ("Press Full MF", "Immediate", "Press Full")  # the first is of libgphoto2 2.5.34, the others are older
-_LET_GO = ("Release", "Release Full")
+_STAY_ON = "autopoweroff"
 _CLOCKS = ("datetimeutc", "datetime")
-_FILE_NEWS = (gp.GP_EVENT_FILE_ADDED, gp.GP_EVENT_FOLDER_ADDED, gp.GP_EVENT_FILE_CHANGED)
-_POLL_MS = 30
-_SPIN_NS = 2_000_000
-_QUIET_NS = 80_000_000  # before a release the wire is left alone
-_TICK_PATIENCE_NS = 1_300_000_000
-_TICK_POLL_S = 0.005
-_CLOCK_BOUND_NS = 25_000_000
+_WAIT_MS = 100
+_QUIET_MS = 80  # before a release the wire is left alone
 
 
 class Gphoto2Camera:
@@ -68,8 +62,9 @@ class Gphoto2Camera:
         self._clock_ns = clock_ns
         self._connected: Any = None
         self._config_names: frozenset[str] = frozenset()
-        self._clock = SecondsClock()
-        self._clock_ticks = True
+        self._arrivals = Arrivals()
+        self._clock = SecondsClock(self._read_clock, clock_ns)
+        self._warnings: tuple[str, ...] = ()
 
     def open(self) -> None:
         """Connect.
@@ -81,6 +76,7 @@ class Gphoto2Camera:
         self.close()
         connect = open_ptpip if self._address.startswith("ptpip:") else open_usb
         self._connected = connect(self.name, self._address)
+        self._arrivals.begin()
         with self._explained("reading its settings") as camera:
             self._config_names = setting_names(camera)
 
@@ -103,6 +99,7 @@ class Gphoto2Camera:
             firmware=shown.get("deviceversion", ""),
             battery_percent=int(battery) if battery.isdecimal() else None,
             free_bytes=room_bytes,
+            warnings=self._warnings,
         )
 
     def prepare(self) -> None:
@@ -112,78 +109,61 @@ class Gphoto2Camera:
             CameraError: a setting or a choice the camera does not have; it names those there are.
         """
         for name, wanted in self._settings.items():
-            if name in self._config_names or name not in _ON_THE_CARD:  # not every camera lets one choose
+            if name != _STAY_ON and (name in self._config_names or name not in _ON_THE_CARD):  # not every camera has it
                 with self._explained(f"setting {name}") as camera:
                     apply_setting(camera, self._called, self._config_names, name, wanted)
+        self._stay_on()
+        self.keep_awake()
+
+    def keep_awake(self) -> None:
+        """Ask the camera for its news."""
         with self._explained("reading its events") as camera:
-            _drain(camera)
+            self._arrivals.take_news(camera)
 
     def clock_offset(self) -> ClockOffset | None:
         """Compare clocks; the first time it waits up to 1.3 s for a tick. None where no clock is seen ticking."""
-        setting = next((name for name in _CLOCKS if name in self._config_names), None)
-        if setting is None or not self._clock_ticks:
-            return None
-        first = self._read_clock(setting)
-        if self._clock.offset().bound_ns > _CLOCK_BOUND_NS:
-            given_up_ns = self._clock_ns() + _TICK_PATIENCE_NS
-            while self._read_clock(setting) == first:
-                if self._clock_ns() > given_up_ns:
-                    self._clock_ticks = False  # libgphoto2 shows what the camera told at the beginning
-                    return None
-                time.sleep(_TICK_POLL_S)
-        return self._clock.offset()
+        return self._clock.compare() if self._config_names.intersection(_CLOCKS) else None
 
     def list_photos(self) -> frozenset[CameraFile]:
         """List the photos on the camera now."""
         with self._explained("listing its photos") as camera:
-            _drain(camera)
+            self._arrivals.take_news(camera)
             return frozenset(walk_photos(camera))
 
     def fire(self, at_ns: int) -> Release:
-        """Release the shutter at `at_ns` (host wall clock, ns; now if past)."""
-        with self._explained("releasing the shutter") as camera:
-            press, let_go = self._shutter_button(camera)
-            while at_ns - self._clock_ns() > _QUIET_NS:
-                _drain(camera, _POLL_MS)  # keeps the camera awake and its buffer of events empty
-            while (left_ns := at_ns - self._clock_ns()) > 0:
-                if left_ns > _SPIN_NS:
-                    time.sleep((left_ns - _SPIN_NS) / 1e9)
-            earliest_ns = self._clock_ns()
-            press()
-            latest_ns = self._clock_ns()
-            let_go()
-        return Release(earliest_ns, latest_ns)
+        """Release the shutter at `at_ns` (host wall clock, ns; now if past).
 
-    def wait_for_photos(
-        self, before: frozenset[CameraFile], suffixes: tuple[str, ...], timeout_s: float
-    ) -> list[CameraFile]:
-        """Return the photos that are not in `before`: one of each suffix, all of one name.
-
-        A camera tells of each photo once. Should that be lost, a new connection half-way through lists them anew.
-
-        Raises:
-            CameraTimeout: not all of them came in time.
+        A camera that is busy is asked again for up to a second.
         """
-        known = {photo.path for photo in before}
-        deadline_s = time.monotonic() + timeout_s
-        doubt_s = deadline_s - timeout_s / 2
-        while not (found := one_shot(fresh := self._photos_beside(known), suffixes)):
-            if time.monotonic() > deadline_s:
-                came = ", ".join(sorted(photo.name for photo in fresh)) or "nothing"
-                raise CameraTimeout(
-                    f"{self._called} made no {' and '.join(suffixes)} within {timeout_s:g} s; came: {came}",
-                    "set its lens to MF, its image format to the files its rig expects, and check its memory card",
-                )
-            if time.monotonic() > doubt_s:
-                doubt_s = deadline_s
-                self.open()
-                self.prepare()
-            else:
-                self._await_news(doubt_s)
-        return found
+        with self._explained("releasing the shutter") as camera:
+            button = self._button(camera)
+            while (spare_ms := (at_ns - self._clock_ns()) // 1_000_000 - _QUIET_MS) > 0:
+                self._arrivals.take_news(camera, min(_WAIT_MS, spare_ms))  # keeps it awake, and its memory of news free
+            release, place = press_at(button, at_ns, self._clock_ns)
+        self._arrivals.expect()
+        with suppress(CameraError), self._explained("letting the shutter button go") as camera:  # the photo is taken
+            button.let_go()
+            if place is not None:
+                self._arrivals.announce(camera, f"{place.folder.rstrip('/')}/{place.name}")
+        return release
 
-    def pull(self, photo: CameraFile, into: Path) -> None:
-        """Copy a photo's bytes into the file `into`, piece by piece, and verify its size.
+    def new_photos(self, known: Collection[str]) -> list[CameraFile]:
+        """Return the whole photos whose paths are not in `known`; waits up to 0.1 s for one.
+
+        A camera tells of each photo once. Where one was released and none is told of, or one does not become whole,
+        a new conversation lists what is there: after 8 s, then after twice as long, and again.
+        """
+        if self._arrivals.doubt():
+            self.open()
+            self.prepare()
+        with self._explained("looking for its photos") as camera:
+            self._arrivals.take_news(camera)
+            if not self._arrivals.look(camera, known) and self._arrivals.take_news(camera, _WAIT_MS):
+                self._arrivals.look(camera, known)
+        return self._arrivals.photos(known)
+
+    def pull(self, photo: CameraFile, into: Path) -> Iterator[int]:
+        """Copy a photo's bytes into the file `into`; yield after each piece how many have come; verify its size.
 
         Raises:
             PullFailed: the transfer broke off or the bytes are not what the camera announced.
@@ -191,75 +171,90 @@ class Gphoto2Camera:
         """
         if shutil.disk_usage(into.parent).free < photo.size_bytes:  # libgphoto2 takes this for a broken wire
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(into))
-        try:
-            with self._explained(f"pulling {photo.path}") as camera, into.open("wb") as stream:
-                size_bytes = sum(stream.write(piece) for piece in read_photo(camera, photo))
-        except CameraError as error:
-            raise PullFailed(error.cause, f"the photo is still on the camera; {error.remedy}") from error
+        pieces = read_pieces(self._camera, photo)
+        size_bytes = 0
+        with into.open("wb") as stream:
+            while piece := self._next_piece(pieces, photo):
+                size_bytes += stream.write(piece)
+                yield size_bytes
         if size_bytes != photo.size_bytes:
             raise PullFailed(
                 f"{self._called} announced {photo.size_bytes} bytes for {photo.path}, {size_bytes} came",
                 "the photo is still on the camera: run the command again, or copy it by hand",
             )
 
-    def _photos_beside(self, known: set[str]) -> list[CameraFile]:
-        return [photo for photo in self.list_photos() if photo.path not in known]
+    def delete(self, photo: CameraFile) -> None:
+        """Remove a photo from the camera; one that no longer has the announced size is left alone, with CameraError."""
+        with self._explained(f"deleting {photo.path}") as camera:
+            self._arrivals.take_news(camera)
+            found_bytes = describe(camera, photo.path).size_bytes
+            if found_bytes == photo.size_bytes and read_end(camera, photo, 1) == b"":
+                found_bytes = 0  # it has shrunk since libgphoto2 asked
+            if found_bytes != photo.size_bytes:
+                raise CameraError(
+                    f"{self._called}: {photo.path} had {photo.size_bytes} bytes and now has others; not deleted",
+                    "look at it in the camera",
+                )
+            folder, _, name = photo.path.rpartition("/")
+            camera.file_delete(folder, name)
 
-    def _await_news(self, until_s: float) -> None:
-        """Wait for an event about a file, at most until that moment of the monotonic clock."""
-        with self._explained("waiting for its photo") as camera:
-            while not _drain(camera, _POLL_MS) and time.monotonic() <= until_s:
-                pass
+    def diagnose(self) -> str:
+        """Say what may have kept a photo from coming; "" where nothing seems wrong."""
+        with self._explained("reading its state") as camera:
+            if free_bytes(camera) == 0:
+                return "its memory card is full"
+            if "focusmode" in self._config_names and (focus := str(read_setting(camera, "focusmode"))) != "Manual":
+                return f"its lens is on {focus}, not on MF: it may have found nothing to focus on"
+        return ""
 
-    def _read_clock(self, setting: str) -> int:
+    def _stay_on(self) -> None:
+        """Switch the camera's sleep off as far as it lets us: some are "busy" for ever (libgphoto2's issue 242)."""
+        self._warnings = ()
+        if _STAY_ON in self._config_names:
+            with self._explained(f"setting {_STAY_ON}") as camera:
+                wanted = self._settings.get(_STAY_ON, 0)
+                try:
+                    apply_setting(camera, self._called, self._config_names, _STAY_ON, wanted, patience_s=0)
+                except (CameraError, gp.GPhoto2Error) as error:
+                    if isinstance(error, gp.GPhoto2Error) and error.code in LOST:
+                        raise
+                    self._warnings = (f"{_STAY_ON} cannot be set to {wanted}: do it in the camera's menu",)
+
+    def _camera(self) -> Any:
+        """Return the open camera."""
+        if self._connected is None:
+            raise CameraError(f"{self._called} is not connected", "open it again")
+        return self._connected
+
+    def _next_piece(self, pieces: Iterator[memoryview], photo: CameraFile) -> memoryview | None:
+        try:
+            with self._explained(f"pulling {photo.path}"):
+                return next(pieces, None)
+        except CameraError as error:
+            raise PullFailed(error.cause, f"the photo is still on the camera; {error.remedy}") from error
+
+    def _read_clock(self) -> int:
         """Read the camera's clock, s since the epoch."""
+        setting = next(name for name in _CLOCKS if name in self._config_names)
         with self._explained("reading its clock") as camera:
-            before_ns = self._clock_ns()
             shown_s = int(read_setting(camera, setting))
-            self._clock.add(shown_s, before_ns, self._clock_ns())
-            _drain(camera)
+            self._arrivals.take_news(camera)
         return shown_s
 
-    def _shutter_button(self, camera: Any) -> tuple[Callable[[], object], Callable[[], object]]:
-        """Return what presses the shutter button and what lets it go."""
-        if self._trigger != "ptp" and _RELEASE in self._config_names:
-            widget = camera.get_single_config(_RELEASE)
-            choices = list(widget.get_choices())
-            press, let_go = (next((name for name in names if name in choices), "") for names in (_PRESS, _LET_GO))
-            if press and let_go:
-                return _chooser(camera, widget, press), _chooser(camera, widget, let_go)
+    def _button(self, camera: Any) -> ShutterButton:
+        """Return the shutter button the rig file asks for."""
+        if self._trigger != "ptp" and EOS_RELEASE in self._config_names and (button := eos_button(camera)):
+            return button
         if self._trigger == "eos":
             raise CameraError(f"{self._called} has no remote release", 'set trigger = "ptp" in the rig file')
-        if camera.get_abilities().operations & gp.GP_OPERATION_TRIGGER_CAPTURE:
-            return camera.trigger_capture, lambda: None
-        return lambda: camera.capture(gp.GP_CAPTURE_IMAGE), lambda: None
+        return ptp_button(camera)
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[Any]:
         """Yield the open camera; turn libgphoto2's errors into ours, and hang up where the conversation broke."""
-        if self._connected is None:
-            raise CameraError(f"{self._called} is not connected: {doing}", "open it again")
         try:
-            yield self._connected
+            yield self._camera()
         except gp.GPhoto2Error as error:
             if error.code in LOST:
                 self.close()
             raise explain(error.code, error.string, self.name, self._address, doing) from error
-
-
-def _chooser(camera: Any, widget: Any, choice: str) -> Callable[[], None]:
-    def choose() -> None:
-        widget.set_value(choice)
-        camera.set_single_config(_RELEASE, widget)
-
-    return choose
-
-
-def _drain(camera: Any, wait_ms: int = 0) -> bool:
-    """Take in what the camera has to tell, waiting at most `wait_ms` for it; return whether it is about files."""
-    news = False
-    event, _ = camera.wait_for_event(wait_ms)
-    while event != gp.GP_EVENT_TIMEOUT:
-        news |= event in _FILE_NEWS
-        event, _ = camera.wait_for_event(0)
-    return news

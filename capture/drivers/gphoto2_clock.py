@@ -1,40 +1,72 @@
-"""The offset of a clock that shows whole seconds, narrowed by every reading."""
+"""A camera's clock, which shows whole seconds, against ours."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from dpedkit.capture.camera import ClockOffset
+from dpedkit.capture.clock import ClockModel
 
 _SECOND_NS = 1_000_000_000
-_MOST_DRIFT = 50e-6
-"""How fast the clock of a camera may run from the host's."""
+_MOST_DRIFT = 100e-6
+_TICK_PATIENCE_NS = 1_300_000_000
+_TICK_NS = 60_000_000  # a tick so near is waited for
+_POLL_S = 0.005
+_FINE_NS = 25_000_000
+_MOST_LEAPS = 2
 
 
 class SecondsClock:
-    """Knows between which two offsets (device minus host, ns) a clock must lie.
+    """Compares the clocks. A reading of S at host time t says that S <= t + offset < S + 1 s.
 
-    A reading of S at host time t says that S <= t + offset < S + 1 s. Readings on both sides of a tick leave an
-    interval as narrow as the time between them; it widens with age, as clocks drift.
+    Readings on both sides of a tick leave a window as narrow as the time between them.
+
+    read      asks the camera: s since the epoch
+    clock_ns  the host's wall clock
     """
 
-    def __init__(self) -> None:
-        self._low_ns = self._high_ns = 0
-        self._read_ns: int | None = None
+    def __init__(self, read: Callable[[], int], clock_ns: Callable[[], int]) -> None:
+        self._read = read
+        self._clock_ns = clock_ns
+        self._model = ClockModel(_MOST_DRIFT)
+        self._leaps = 0
 
-    def add(self, shown_s: int, before_ns: int, after_ns: int) -> None:
-        """Take in a reading.
+    @property
+    def is_clock(self) -> bool:
+        """Whether it behaves like one. Some cameras only tell what it was when they were asked first."""
+        return self._leaps <= _MOST_LEAPS
 
-        shown_s              what the clock showed, s since the epoch
-        before_ns, after_ns  host time between which it was read, ns
+    def compare(self) -> ClockOffset | None:
+        """Return the offset; the first time it waits up to 1.3 s for a tick, later only for one that is near.
+
+        None where no clock is seen ticking.
         """
-        low_ns, high_ns = shown_s * _SECOND_NS - after_ns, (shown_s + 1) * _SECOND_NS - before_ns
-        if self._read_ns is not None:
-            aged_ns = round((after_ns - self._read_ns) * _MOST_DRIFT)
-            narrowed_low_ns = max(low_ns, self._low_ns - aged_ns)
-            narrowed_high_ns = min(high_ns, self._high_ns + aged_ns)
-            if narrowed_low_ns <= narrowed_high_ns:  # else someone has set the clock: begin anew
-                low_ns, high_ns = narrowed_low_ns, narrowed_high_ns
-        self._low_ns, self._high_ns, self._read_ns = low_ns, high_ns, after_ns
+        if not self.is_clock:
+            return None
+        first = self._look()
+        known = self._model.at(self._clock_ns())
+        if known.bound_ns > _FINE_NS:
+            given_up_ns = self._clock_ns() + _TICK_PATIENCE_NS
+            while self._look() == first:
+                if self._clock_ns() > given_up_ns:
+                    self._leaps = _MOST_LEAPS + 1
+                    return None
+                time.sleep(_POLL_S)
+        elif self._to_tick_ns(known) - known.bound_ns < _TICK_NS:
+            given_up_ns = self._clock_ns() + _TICK_NS + 2 * known.bound_ns
+            while self._look() == first and self._clock_ns() < given_up_ns:
+                time.sleep(_POLL_S)
+        return self._model.at(self._clock_ns()) if self.is_clock else None
 
-    def offset(self) -> ClockOffset:
-        """Return the middle of the interval and half its width."""
-        return ClockOffset((self._low_ns + self._high_ns) // 2, (self._high_ns - self._low_ns + 1) // 2)
+    def _to_tick_ns(self, known: ClockOffset) -> int:
+        return -(self._clock_ns() + known.offset_ns) % _SECOND_NS
+
+    def _look(self) -> int:
+        before_ns = self._clock_ns()
+        shown_s = self._read()
+        after_ns = self._clock_ns()
+        low_ns, high_ns = shown_s * _SECOND_NS - after_ns, (shown_s + 1) * _SECOND_NS - before_ns
+        if not self._model.add(low_ns, high_ns, (before_ns + after_ns) // 2):
+            self._leaps += 1  # someone has set it, or what we were told was old
+        return shown_s

@@ -39,19 +39,22 @@ def read_setting(camera: Any, name: str) -> Value:
     return value
 
 
-def apply_setting(camera: Any, device: str, names: Collection[str], name: str, wanted: Value) -> None:
+def apply_setting(
+    camera: Any, device: str, names: Collection[str], name: str, wanted: Value, *, patience_s: float = _PATIENCE_S
+) -> None:
     """Set one setting and read it back.
 
-    device  how to call the camera in messages
-    names   of the settings the camera has
+    device      how to call the camera in messages
+    names       of the settings the camera has
+    patience_s  how long a busy camera is asked again
 
     Raises:
         CameraError: no such setting or choice (it names those there are), or the camera did not keep it.
-        GPhoto2Error: the camera refused, or stayed busy for 3 s; it is busy for a while after a photo.
+        GPhoto2Error: the camera refused, or stayed busy; it is for a while after a photo.
     """
     if name not in names:
         raise CameraError(f"{device} has no setting {name!r}; it has: {', '.join(sorted(names))}", _REMEDY)
-    given_up_s = time.monotonic() + _PATIENCE_S
+    given_up_s = time.monotonic() + patience_s
     while True:
         widget = camera.get_single_config(name)
         value = _fitting(widget, device, name, wanted)

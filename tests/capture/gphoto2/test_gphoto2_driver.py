@@ -6,35 +6,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from eos_body import CopyingBody, Wire
+from gphoto2_driving import await_photos, opened, pull
 
 from dpedkit.capture.camera import CameraFile, Release
 from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera, detect
-from dpedkit.capture.drivers.gphoto2_clock import SecondsClock
 from dpedkit.capture.drivers.gphoto2_errors import explain
 from dpedkit.capture.simulate.eos import EosServer
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed
 
 Serve = Callable[[CopyingBody], EosServer]
 SECOND_NS = 1_000_000_000
-
-
-@contextmanager
-def opened(port: int, settings: dict[str, str | int | float | bool] | None = None) -> Iterator[Gphoto2Camera]:
-    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{port}", settings)
-    camera.open()
-    try:
-        camera.prepare()
-        yield camera
-    finally:
-        camera.close()
 
 
 def test_a_photo_is_fired_found_and_pulled_byte_for_byte(
@@ -45,10 +33,10 @@ def test_a_photo_is_fired_found_and_pulled_byte_for_byte(
             before = camera.list_photos()
             at_ns = time.time_ns() + 150_000_000
             release = camera.fire(at_ns)
-            (photo,) = camera.wait_for_photos(before, (".jpg",), 20)
-            camera.pull(photo, tmp_path / "pulled.jpg")
+            (photo,) = await_photos(camera, 1, {old.path for old in before})
             assert photo.name == f"IMG_{number:04d}.JPG"
-            assert (tmp_path / "pulled.jpg").read_bytes() == jpeg.read_bytes()
+            assert photo in camera.list_photos()
+            assert pull(camera, photo, tmp_path / "pulled.jpg") == jpeg.read_bytes()
             assert at_ns <= release.earliest_ns <= body.released_ns[-1] <= release.latest_ns
     assert len(body.released_ns) == 2
 
@@ -60,12 +48,9 @@ def test_a_release_in_the_past_is_given_at_once(body: CopyingBody, server: EosSe
 
 
 def test_a_plain_capture_releases_once(body: CopyingBody, server: EosServer) -> None:
-    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{server.port}", trigger="ptp")
-    camera.open()
-    camera.prepare()
-    release = camera.fire(time.time_ns())
-    (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
-    camera.close()
+    with opened(server.port, trigger="ptp") as camera:
+        release = camera.fire(time.time_ns())
+        (photo,) = await_photos(camera, 1)
     assert photo.name == "IMG_0001.JPG"
     assert release.earliest_ns <= body.released_ns[0] <= release.latest_ns
 
@@ -76,26 +61,9 @@ def test_raw_and_jpeg_come_together(serve: Serve, jpeg: Path, tmp_path: Path) ->
     body = CopyingBody(tmp_path / "card", {"JPG": jpeg, "CR2": raw})
     with opened(serve(body).port) as camera:
         camera.fire(time.time_ns())
-        photos = camera.wait_for_photos(frozenset(), (".cr2", ".jpg"), 20)
-        camera.pull(photos[0], tmp_path / "pulled.cr2")
-    assert [photo.name for photo in photos] == ["IMG_0001.CR2", "IMG_0001.JPG"]
-    assert (tmp_path / "pulled.cr2").read_bytes() == raw.read_bytes()
-
-
-def test_a_photo_nobody_was_told_of_is_found_all_the_same(serve: Serve, jpeg: Path, tmp_path: Path) -> None:
-    server = serve(CopyingBody(tmp_path / "card", {"JPG": jpeg}, announce=False))
-    with opened(server.port) as camera:
-        before = camera.list_photos()
-        camera.fire(time.time_ns())
-        (photo,) = camera.wait_for_photos(before, (".jpg",), 4)
-    assert photo.name == "IMG_0001.JPG"
-
-
-def test_a_photo_that_does_not_come_is_a_timeout_that_says_what_came(server: EosServer) -> None:
-    with opened(server.port) as camera:
-        camera.fire(time.time_ns())
-        with pytest.raises(CameraTimeout, match=r"canon .*no \.jpg and \.cr2 within 0\.5 s; came: IMG_0001\.JPG"):
-            camera.wait_for_photos(frozenset(), (".jpg", ".cr2"), 0.5)
+        photos = sorted(await_photos(camera, 2))
+        assert [photo.name for photo in photos] == ["IMG_0001.CR2", "IMG_0001.JPG"]
+        assert pull(camera, photos[0], tmp_path / "pulled.cr2") == raw.read_bytes()
 
 
 def test_settings_are_applied_and_stay(server: EosServer) -> None:
@@ -152,17 +120,6 @@ def test_a_clock_that_stands_still_is_none(
         assert camera.clock_offset() is None
 
 
-def test_readings_narrow_the_offset_and_a_clock_that_was_set_begins_anew() -> None:
-    clock = SecondsClock()
-    truth_ns = 2_300_000_000
-    for at_ns in range(0, 10 * SECOND_NS, 90_000_000):
-        clock.add((at_ns + 40_000 + truth_ns) // SECOND_NS, at_ns, at_ns + 100_000)
-        assert abs(clock.offset().offset_ns - truth_ns) <= clock.offset().bound_ns
-    assert clock.offset().bound_ns < 10_000_000
-    clock.add(1000, 10 * SECOND_NS, 10 * SECOND_NS)
-    assert abs(clock.offset().offset_ns - 990 * SECOND_NS) <= clock.offset().bound_ns == SECOND_NS // 2
-
-
 def test_nothing_at_the_address_is_not_found(server: EosServer) -> None:
     server.close()
     with pytest.raises(CameraNotFound, match=f"canon.*ptpip:127.0.0.1:{server.port}"), opened(server.port):
@@ -185,7 +142,7 @@ def test_a_camera_that_goes_away_is_an_error_that_names_it_and_can_be_opened_aga
         server.close()
         with pytest.raises(CameraError, match="canon"):
             camera.fire(time.time_ns())
-        for action in (camera.list_photos, camera.info, lambda: camera.wait_for_photos(frozenset(), (".jpg",), 1)):
+        for action in (camera.list_photos, camera.info, camera.keep_awake, lambda: camera.new_photos(())):
             with pytest.raises(CameraError, match="canon"):
                 action()
         camera._address = f"ptpip:127.0.0.1:{serve(body).port}"
@@ -200,14 +157,13 @@ def test_a_wire_that_fails_in_mid_pull_is_a_failed_pull_and_no_more(
     wire = Wire(server.port)
     with opened(wire.port) as camera:
         camera.fire(time.time_ns())
-        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        (photo,) = await_photos(camera, 1)
         wire.silent, wire.fail_after = silent, 1_500_000
         with pytest.raises(PullFailed, match=r"canon.*IMG_0001\.JPG"):
-            camera.pull(photo, tmp_path / "pulled.jpg")
+            pull(camera, photo, tmp_path / "pulled.jpg")
         wire.fail_after = None
         camera.open()
-        camera.pull(photo, tmp_path / "pulled.jpg")
-        assert (tmp_path / "pulled.jpg").read_bytes() == jpeg.read_bytes()
+        assert pull(camera, photo, tmp_path / "pulled.jpg") == jpeg.read_bytes()
     wire.close()
 
 
@@ -216,24 +172,24 @@ def test_a_photo_of_another_size_than_announced_is_a_failed_pull(
 ) -> None:
     with opened(server.port) as camera:
         camera.fire(time.time_ns())
-        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        (photo,) = await_photos(camera, 1)
         body.photo(1).write_bytes(b"\xff\xd8 half a photo")
         with pytest.raises(PullFailed, match="canon"):
-            camera.pull(photo, tmp_path / "pulled.jpg")
+            pull(camera, photo, tmp_path / "pulled.jpg")
 
 
 def test_a_photo_that_is_gone_is_a_failed_pull(server: EosServer, tmp_path: Path) -> None:
     missing = CameraFile("/store_00020001/DCIM/100CANON/IMG_4711.JPG", 100)
     with opened(server.port) as camera, pytest.raises(PullFailed, match=r"canon.*IMG_4711\.JPG"):
-        camera.pull(missing, tmp_path / "pulled.jpg")
+        pull(camera, missing, tmp_path / "pulled.jpg")
 
 
 def test_a_full_disk_is_told_before_the_transfer(server: EosServer, tmp_path: Path) -> None:
     with opened(server.port) as camera:
         camera.fire(time.time_ns())
-        (photo,) = camera.wait_for_photos(frozenset(), (".jpg",), 20)
+        (photo,) = await_photos(camera, 1)
         with pytest.raises(OSError, match="No space left"):
-            camera.pull(replace(photo, size_bytes=1 << 60), tmp_path / "pulled.jpg")
+            pull(camera, replace(photo, size_bytes=1 << 60), tmp_path / "pulled.jpg")
 
 
 def test_two_cameras_are_fired_from_two_threads(serve: Serve, jpeg: Path, tmp_path: Path) -> None:
@@ -249,9 +205,8 @@ def test_two_cameras_are_fired_from_two_threads(serve: Serve, jpeg: Path, tmp_pa
             for shot in range(5):
                 before = camera.list_photos()
                 releases.append(camera.fire(at_ns + shot * 300_000_000))
-                (photo,) = camera.wait_for_photos(before, (".jpg",), 20)
-            camera.pull(photo, tmp_path / f"{port}.jpg")
-        return releases, (tmp_path / f"{port}.jpg").read_bytes()
+                (photo,) = await_photos(camera, 1, {old.path for old in before})
+            return releases, pull(camera, photo, tmp_path / f"{port}.jpg")
 
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(shoot, ports))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gphoto2_driving
+
 
 def test_a_plain_ptp_camera_is_listed_fired_and_pulled_byte_for_byte(jpeg: Path, tmp_path: Path) -> None:
     folder = tmp_path / "virtual"
@@ -15,14 +17,14 @@ def test_a_plain_ptp_camera_is_listed_fired_and_pulled_byte_for_byte(jpeg: Path,
     (folder / "old.jpg").write_bytes(jpeg.read_bytes())
     pulled = tmp_path / "pulled.jpg"
     script = Path(__file__).with_name("virtual_camera.py")
-    environment = {**os.environ, "VCAMERADIR": str(folder)}
+    environment = {**os.environ, "VCAMERADIR": str(folder), "PYTHONPATH": str(Path(gphoto2_driving.__file__).parent)}
     done = subprocess.run(
         [sys.executable, script, pulled], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     saw = json.loads(done.stdout)
     assert saw["seen"] == [["Nikon DSC D750", "usb:0.1"]]
-    assert saw["before"] == ["old.jpg"]
+    assert saw["before"] == saw["after"] == ["old.jpg"]
     assert saw["size_bytes"] == jpeg.stat().st_size
     assert pulled.read_bytes() == jpeg.read_bytes()
     assert saw["late_ns"] >= 0

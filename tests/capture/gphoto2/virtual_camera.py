@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from gphoto2_driving import await_photos, pull
+
 from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera, detect
 from dpedkit.capture.drivers.gphoto2_calls import free_bytes
 from dpedkit.errors import CameraError, CameraNotFound
@@ -18,10 +20,13 @@ def main() -> None:
     camera.open()
     camera.prepare()
     before = camera.list_photos()
+    known = {old.path for old in before}
     started_ns = time.time_ns()
     release = camera.fire(started_ns + 50_000_000)
-    (photo,) = camera.wait_for_photos(before, (".jpg",), 20)
-    camera.pull(photo, Path(sys.argv[1]))
+    (photo,) = await_photos(camera, 1, known)
+    pull(camera, photo, Path(sys.argv[1]))
+    camera.delete(photo)
+    after = camera.list_photos()
     info = camera.info()
     told = camera._connected.get_storageinfo()  # the reference for our own call of it
     errors = []
@@ -35,6 +40,7 @@ def main() -> None:
             {
                 "seen": [[one.model, one.address] for one in seen],
                 "before": sorted(old.name for old in before),
+                "after": sorted(left.name for left in after),
                 "late_ns": release.earliest_ns - started_ns - 50_000_000,
                 "took_ns": release.latest_ns - release.earliest_ns,
                 "size_bytes": photo.size_bytes,
