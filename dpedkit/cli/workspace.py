@@ -40,12 +40,13 @@ def init(app: App, folder: Path, rig: str) -> None:
 
 
 @cli.command()
+@click.option("--fix", is_flag=True, help="Stop what holds cameras and phones on USB: gvfs's monitor, the adb server.")
 @pass_app
-def doctor(app: App) -> int:
+def doctor(app: App, fix: bool) -> int:
     """Check this machine and the workspace, and say what to do about each problem."""
     from dpedkit.stages.overview import doctor as look
 
-    findings = look(app.folder)
+    findings = look(app.folder, fix=fix)
     lines = table("", "", "", "")
     colors = {"ok": "green", "note": "yellow", "problem": "red"}
     for finding in findings:

@@ -89,8 +89,11 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
 CORE = ("numpy", "scipy", "opencv-python-headless", "pillow", "sqlalchemy", "pandas", "pydantic", "click", "rich")
 
 
-def doctor(folder: Path) -> list[Finding]:
-    """Look at the machine and, where there is one, the workspace that `folder` lies in."""
+def doctor(folder: Path, *, fix: bool = False) -> list[Finding]:
+    """Look at the machine and, where there is one, the workspace that `folder` lies in.
+
+    fix  whether to stop what holds cameras and phones on USB, where that is safe
+    """
     findings = [
         Finding("system", "ok", f"{platform.system()} {platform.release()} {platform.machine()}"),
         Finding("python", "ok", f"{platform.python_version()} at {sys.executable}"),
@@ -99,12 +102,16 @@ def doctor(folder: Path) -> list[Finding]:
         *(_extra(module) for module in EXTRAS),
         _compute(),
     ]
+    keys = None
     try:
-        return findings + _workspace_findings(find_workspace(folder))
+        workspace = find_workspace(folder)
+        keys = workspace.keys
+        findings += _workspace_findings(workspace)
     except NoWorkspace as error:
-        return [*findings, Finding("workspace", "note", error.cause, error.remedy)]
+        findings.append(Finding("workspace", "note", error.cause, error.remedy))
     except DpedError as error:
-        return [*findings, Finding("workspace", "problem", error.cause, error.remedy)]
+        findings.append(Finding("workspace", "problem", error.cause, error.remedy))
+    return findings + _usb(keys, fix)
 
 
 def _package(name: str, extra: str, purpose: str) -> Finding:
@@ -135,6 +142,15 @@ def _compute() -> Finding:
     from dpedkit.train.device import pick_device
 
     return Finding("training device", "ok", f"{pick_device('auto')}, {processors()} processors")
+
+
+def _usb(keys: Path | None, fix: bool) -> list[Finding]:
+    if sys.platform not in ("linux", "darwin"):
+        return []  # libgphoto2 runs on no other system
+    from dpedkit.capture.usb import Machine
+    from dpedkit.stages.usb import usb_findings
+
+    return usb_findings(Machine(), keys, fix=fix)
 
 
 def _workspace_findings(workspace: Workspace) -> list[Finding]:

@@ -12,6 +12,7 @@ import pytest
 from command_line import CommandLine, Simulated, set_scale
 
 from dpedkit.capture.rig import load_rig
+from dpedkit.stages.usb import phone_findings
 
 NAMES = ["dslr", "sony", "blackberry", "iphone"]
 
@@ -127,3 +128,13 @@ def test_a_fit_rig_is_green_and_an_unfit_one_says_what_to_do(cli: CommandLine, s
     ]
     assert "let it cool" in done
     assert json.loads(cli.run("rig", "check", "--json", cwd=simulated.root).stdout)
+
+
+def test_doctor_names_the_phone_that_does_not_know_our_key(simulated: Simulated, tmp_path: Path) -> None:
+    address = simulated.addresses["sony"]
+    (known,) = phone_findings([address], simulated.root / "rigs" / "keys")
+    assert (known.level, known.found) == ("ok", "lets this computer in")
+    (stranger,) = phone_findings([address], tmp_path)
+    assert stranger.level == "problem"
+    assert "is unauthorized" in stranger.found
+    assert "Always allow" in stranger.remedy
