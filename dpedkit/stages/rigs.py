@@ -158,7 +158,7 @@ def _driver_for(address: str, connected: Mapping[str, str]) -> str:
 def _ask(drivers: Mapping[str, str], keys: Path) -> tuple[list[Found], dict[str, DpedError]]:
     """Ask the device at each address who it is; return those that answer and the others' errors."""
     devices = {
-        address: Device(name="asked", role=ROLES[driver], driver=driver, address=address)
+        address: Device.model_validate({"name": "asked", "role": ROLES[driver], "driver": driver, "address": address})
         for address, driver in drivers.items()
     }
     cameras = {address: make_camera(device, address, keys) for address, device in devices.items()}

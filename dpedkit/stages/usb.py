@@ -37,7 +37,7 @@ def phone_findings(addresses: Sequence[str], keys: Path) -> list[Finding]:
     """Knock at phones: one that does not know this computer's key asks its owner on the screen."""
     findings = []
     for address in addresses:
-        device = Device(name="phone", role="phone", driver="adb", address=address)
+        device = Device.model_validate({"name": "phone", "role": "phone", "driver": "adb", "address": address})
         phone = make_camera(device, address, keys)
         try:
             phone.open()
