@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dpedkit.capture.simulate.eos import EosServer
 from dpedkit.capture.simulate.ptp import ALL, Operation, Packet, Status, read_packet, send_data, send_packet
 
 
@@ -42,15 +41,15 @@ class Initiator:
 
 
 @contextmanager
-def initiator(server: EosServer) -> Iterator[Initiator]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+def initiator(port: int) -> Iterator[Initiator]:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         send_packet(connection, Packet.INIT_COMMAND, bytes(16) + "me\0".encode("utf-16-le") + bytes(4))
         assert read_packet(connection)[0] == Packet.INIT_COMMAND_ACK
         yield Initiator(connection)
 
 
 @contextmanager
-def session(server: EosServer) -> Iterator[Initiator]:
-    with initiator(server) as me:
+def session(port: int) -> Iterator[Initiator]:
+    with initiator(port) as me:
         assert me.ask(Operation.OPEN_SESSION, 1)[0] == Status.OK
         yield me

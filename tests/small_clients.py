@@ -59,9 +59,9 @@ class Client(Protocol):
 
 
 class PtpClient:
-    def __init__(self, server: EosServer) -> None:
+    def __init__(self, port: int) -> None:
         self._stack = ExitStack()
-        self.wire = self._stack.enter_context(session(server))
+        self.wire = self._stack.enter_context(session(port))
         self.handles: dict[str, int] = {}
 
     def fire(self) -> int:
@@ -216,9 +216,8 @@ class Switched:
 
     def connect(self) -> Client:
         """Raises what a client raises when it is turned away."""
-        client = (
-            PtpClient(self.server) if isinstance(self.server, EosServer) else AdbClient(self.server.port, self._keys)
-        )
+        port = self.server.port
+        client = PtpClient(port) if isinstance(self.server, EosServer) else AdbClient(port, self._keys)
         self._clients.append(client)
         return client
 

@@ -179,26 +179,30 @@ class PhoneShell:
         return output[len(output) - held :], whole.replace(self._card, b"/sdcard")
 
     def _environment(self) -> dict[str, str]:
-        """The phone as of now; its clock drifts by far less than a microsecond a command."""
+        """The phone as of now."""
+        read_ns, offset_ns = read_clock(self._body)
         return {
             "PATH": f"{self._root / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "LC_ALL": "C",
             "TZ": "UTC",
             "PHONE": str(self._root),
-            "PHONE_CLOCK_OFFSET_NS": str(clock_offset_ns(self._body)),
+            "PHONE_CLOCK_OFFSET_NS": str(offset_ns),
+            "PHONE_CLOCK_READ_NS": str(read_ns),
+            "PHONE_CLOCK_DRIFT_PPB": str(round(self._body.spec.timing.drift_ppm * 1000)),
             "PHONE_BATTERY_PERCENT": str(self._body.battery_percent),
             "PHONE_CARD_FULL": str(self._faults.now("card_full")),
             "PHONE_BATTERY_TENTHS_C": str(round(self._body.temperature_c * 10)),
         }
 
 
-def clock_offset_ns(body: PhoneBody) -> int:
-    """Return the body's clock minus this machine's, by the quickest of a few comparisons."""
+def read_clock(body: PhoneBody) -> tuple[int, int]:
+    """Return this machine's time and how far the body's clock is ahead then, by the quickest of a few comparisons."""
     probes = []
     for _ in range(_CLOCK_PROBES):
         before_ns, device_ns, after_ns = time.time_ns(), body.now_ns(), time.time_ns()
-        probes.append((after_ns - before_ns, device_ns - (before_ns + after_ns) // 2))
-    return min(probes)[1]
+        host_ns = (before_ns + after_ns) // 2
+        probes.append((after_ns - before_ns, host_ns, device_ns - host_ns))
+    return min(probes)[1:]
 
 
 def device_props(spec: CameraSpec) -> dict[str, str]:

@@ -12,7 +12,9 @@ from types import MappingProxyType
 CAMERA_APP = "com.android.camera/.Camera"
 
 _DATE = r"""
-n=$(($(PATH=/usr/bin:/bin date +%s%N) + PHONE_CLOCK_OFFSET_NS))
+n=$(PATH=/usr/bin:/bin date +%s%N)
+# the offset as it was when the command began, and how far the clock has drifted since
+n=$((n + PHONE_CLOCK_OFFSET_NS + (n - PHONE_CLOCK_READ_NS) / 1000 * PHONE_CLOCK_DRIFT_PPB / 1000000))
 case $* in
 +%s%N) echo "$n" ;;
 +%s) echo "$((n / 1000000000))" ;;

@@ -30,7 +30,7 @@ def fill(body: CopyingBody, jpeg: Path) -> None:
 
 
 def test_nothing_but_the_device_info_is_told_before_a_session_is_open(server: EosServer) -> None:
-    with initiator(server) as me:
+    with initiator(server.port) as me:
         status, info = me.ask(Operation.GET_DEVICE_INFO)
         assert status == Status.OK
         assert "Canon EOS 70D".encode("utf-16-le") in info
@@ -43,7 +43,7 @@ def test_only_what_lies_on_the_card_is_served(body: CopyingBody, server: EosServ
     body.photo(2).symlink_to(tmp_path / "truth.json")
     body.photo(1).with_name(".half.jpg").write_bytes(b"")
     (body.card / "truth").symlink_to(tmp_path)
-    with session(server) as me:
+    with session(server.port) as me:
         everything = me.handles(0)
         names = [me.ask(Operation.GET_OBJECT_INFO, handle)[1] for handle in everything]
         assert len(everything) == 3
@@ -64,7 +64,7 @@ def utf16(text: str) -> bytes:
 
 def test_a_deleted_photo_is_gone_and_folders_stay(body: CopyingBody, server: EosServer, jpeg: Path) -> None:
     fill(body, jpeg)
-    with session(server) as me:
+    with session(server.port) as me:
         folder, _, photo = me.handles(0)
         assert me.ask(Operation.DELETE_OBJECT, photo)[0] == Status.OK
         assert me.ask(Operation.GET_OBJECT_INFO, photo)[0] == Status.INVALID_HANDLE
@@ -85,7 +85,7 @@ def test_a_deleted_photo_is_gone_and_folders_stay(body: CopyingBody, server: Eos
 def test_a_property_takes_its_choices_and_nothing_else(
     server: EosServer, code: int, value: bytes, status: Status
 ) -> None:
-    with session(server) as me:
+    with session(server.port) as me:
         me.ask(GET_EVENT)
         data = struct.pack("<II", 8 + len(value), code) + value
         assert me.ask(SET_PROPERTY, data=data)[0] == status
@@ -94,7 +94,7 @@ def test_a_property_takes_its_choices_and_nothing_else(
 
 
 def test_a_button_held_down_releases_once(body: CopyingBody, server: EosServer) -> None:
-    with session(server) as me:
+    with session(server.port) as me:
         for code, buttons in ((RELEASE_ON, 1), (RELEASE_ON, 3), (RELEASE_ON, 3), (RELEASE_OFF, 3)):
             assert me.ask(code, buttons, 0)[0] == Status.OK
         assert len(body.released_ns) == 1
@@ -103,7 +103,7 @@ def test_a_button_held_down_releases_once(body: CopyingBody, server: EosServer) 
 
 
 def test_an_operation_it_does_not_know_is_refused_and_the_session_goes_on(server: EosServer) -> None:
-    with session(server) as me:
+    with session(server.port) as me:
         assert me.ask(0x9999)[0] == Status.OPERATION_NOT_SUPPORTED
         assert me.ask(0x1111)[0] == Status.OPERATION_NOT_SUPPORTED
         assert me.ask(Operation.GET_STORAGE_INFO, 7)[0] == Status.INVALID_STORAGE
@@ -112,7 +112,7 @@ def test_an_operation_it_does_not_know_is_refused_and_the_session_goes_on(server
 
 def test_a_photo_that_ends_before_its_size_is_not_passed_off_as_whole(body: CopyingBody, server: EosServer) -> None:
     body.photo(1).write_bytes(b"")
-    with body.photo(1).open("wb") as growing, session(server) as me:
+    with body.photo(1).open("wb") as growing, session(server.port) as me:
         growing.truncate(200 << 20)  # more than fits into the buffers on the way
         me.request(Operation.GET_OBJECT, me.handles(0)[-1])
         assert read_packet(me.connection)[0] == Packet.START_DATA
@@ -126,7 +126,7 @@ def test_a_photo_that_ends_before_its_size_is_not_passed_off_as_whole(body: Copy
 def test_strangers_do_not_disturb_it(server: EosServer, noise: bytes) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as stranger:
         stranger.sendall(noise)
-    with session(server) as me:
+    with session(server.port) as me:
         assert me.ask(Operation.GET_STORAGE_IDS)[0] == Status.OK
 
 
@@ -135,21 +135,21 @@ def test_an_initiator_that_dies_in_mid_transfer_leaves_the_camera_free(
 ) -> None:
     fill(body, jpeg)
     for _ in range(3):
-        with session(server) as me:
+        with session(server.port) as me:
             me.request(Operation.GET_OBJECT, me.handles(0)[-1])
             assert read_packet(me.connection)[0] == Packet.START_DATA
-    with session(server) as me:
+    with session(server.port) as me:
         assert me.ask(Operation.GET_OBJECT, me.handles(0)[-1]) == (Status.OK, jpeg.read_bytes())
 
 
 def test_a_second_initiator_is_refused_while_the_first_is_there(server: EosServer) -> None:
-    with session(server), socket.create_connection(("127.0.0.1", server.port), timeout=10) as second:
+    with session(server.port), socket.create_connection(("127.0.0.1", server.port), timeout=10) as second:
         send_packet(second, Packet.INIT_COMMAND, bytes(20))
         assert read_packet(second)[0] == Packet.INIT_FAIL
 
 
 def test_closing_hangs_up_on_everyone(server: EosServer) -> None:
-    with session(server) as me:
+    with session(server.port) as me:
         server.close()
         with pytest.raises((ConnectionClosed, ConnectionResetError)):
             me.ask(Operation.GET_STORAGE_IDS)

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,10 +84,11 @@ def test_the_mosaic_is_the_picture(on: dict[str, Switched], tmp_path: Path) -> N
     (tmp_path / "raw.dng").write_bytes(client.pull(negative))
     (tmp_path / "photo.jpg").write_bytes(client.pull(jpeg))
     with tifffile.TiffFile(tmp_path / "raw.dng") as tiff:
-        page = tiff.pages.first.pages[0]
-        mosaic = page.asarray()
-        assert tuple(page.tags[33422].value) == (0, 1, 1, 2)
-        assert page.photometric == 32803
+        page: Any = tiff.series[0].pages[0]
+        (raw,) = page.pages
+        mosaic = raw.asarray()
+        assert tuple(raw.tags[33422].value) == (0, 1, 1, 2)
+        assert raw.photometric == 32803
     width, height = device.body.spec.size_px
     assert mosaic.shape == (height // 2 * 2, width // 2 * 2)
     rgb = read_rgb(tmp_path / "photo.jpg").astype(float)
