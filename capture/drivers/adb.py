@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import time
@@ -158,7 +159,8 @@ class AdbCamera:
             self.open()
         assert self._device is not None
         mine = self._device  # a connection that is made anew meanwhile carries none of this
-        return adb_pull.pull(lambda doing: self._talking(doing, mine), mine.open_stream, photo, into, self._timeout_s)
+        talking = functools.partial(self._talking, device=mine)
+        yield from adb_pull.pull(talking, mine.open_stream, photo, into, self._timeout_s)
 
     def delete(self, photo: CameraFile) -> None:
         """Remove a photo from the phone.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dpedkit.capture.drivers.adb_streams import Stream, StreamEnded
@@ -55,20 +56,23 @@ class SyncClient:
 
     def list_folder(self, folder: str) -> list[Entry]:
         """Return what is in a folder, but for "." and ".."; nothing where there is no such folder."""
-        conversation = self._ask(b"LIST", folder)
+        head = self._ask(b"LIST", folder, _DENT.size)
+        assert self._conversation is not None
+        conversation = self._conversation
         entries: list[Entry] = []
         while True:
-            name, mode, size, written_s, length = _DENT.unpack(conversation.take(_DENT.size))
+            name, mode, size, written_s, length = _DENT.unpack(head)
             if name == b"DONE":
                 return entries
             _expect(name, b"DENT")
             entry = Entry(conversation.take(length).decode(errors="surrogateescape"), mode, size, written_s)
             if entry.name not in {".", ".."}:
                 entries.append(entry)
+            head = conversation.take(_DENT.size)
 
     def stat(self, path: str) -> Entry:
         """Return how a file or folder stands."""
-        name, mode, size, written_s = _STAT.unpack(self._ask(b"STAT", path).take(_STAT.size))
+        name, mode, size, written_s = _STAT.unpack(self._ask(b"STAT", path, _STAT.size))
         _expect(name, b"STAT")
         return Entry(path.rpartition("/")[2], mode, size, written_s)
 
@@ -93,12 +97,13 @@ class SyncClient:
         finally:
             stream.close()
 
-    def _ask(self, name: bytes, path: str) -> _Conversation:
-        """Send a request, over a new stream where the phone has ended the last one."""
-        if self._conversation is None or self._conversation.over:
-            self._conversation = _Conversation(self._open_stream("sync:"))
-        self._conversation.ask(name, path)
-        return self._conversation
+    def _ask(self, name: bytes, path: str, count: int) -> bytes:
+        """Send a request and return the first `count` bytes of its answer; some phones end a stream after each."""
+        if self._conversation is not None and not self._conversation.over:
+            with suppress(StreamEnded):
+                return self._conversation.ask(name, path).take(count)
+        self._conversation = _Conversation(self._open_stream("sync:"))
+        return self._conversation.ask(name, path).take(count)
 
 
 class _Conversation:
@@ -111,9 +116,10 @@ class _Conversation:
     def over(self) -> bool:
         return self._stream.ended
 
-    def ask(self, name: bytes, path: str) -> None:
+    def ask(self, name: bytes, path: str) -> _Conversation:
         raw = path.encode(errors="surrogateescape")
         self._stream.write(_HEAD.pack(name, len(raw)) + raw)
+        return self
 
     def take(self, count: int) -> bytes:
         """Return the next `count` bytes."""

@@ -18,7 +18,6 @@ import pytest
 from dpedkit.capture.camera import CameraFile
 from dpedkit.capture.drivers.adb import AdbCamera
 from dpedkit.capture.drivers.adb_keys import load_signer
-from dpedkit.capture.drivers.adb_trigger import parse_trigger
 from dpedkit.capture.simulate.adb_daemon import AdbDaemon
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed, SettingsError
 
@@ -171,14 +170,6 @@ def test_every_trigger_releases_the_shutter(
 ) -> None:
     make_camera(daemon, trigger=trigger).fire(0)
     assert len(body.released_ns) == 1
-
-
-@pytest.mark.parametrize(
-    "trigger", ["tap", "tap:1", "tap:1,2;reboot", "keyevent:24;reboot", "intent", "press", "shell:"]
-)
-def test_a_trigger_that_is_none_is_refused(trigger: str) -> None:
-    with pytest.raises(SettingsError, match="no trigger"):
-        parse_trigger(trigger)
 
 
 def test_photos_are_listed_from_all_folders_of_dcim(camera: AdbCamera, body: Any) -> None:
