@@ -16,7 +16,7 @@ from PIL import Image
 
 from dpedkit.capture.simulate.body import Body
 from dpedkit.capture.simulate.exif import with_exif
-from dpedkit.capture.simulate.specs import CAMERAS, SimulatedConfig, camera_spec
+from dpedkit.capture.simulate.specs import CAMERAS, DeviceConfig, SimulatedConfig, camera_spec
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.capture.simulate.truth import Truth, dslr_to_phone, load_truth, phone_to_dslr
 from dpedkit.errors import CorpusError, UsageError
@@ -28,9 +28,9 @@ PATIENCE_S = 60
 class Camera:
     """A body, and its photos as they land."""
 
-    def __init__(self, name: str, state: Path) -> None:
+    def __init__(self, name: str, state: Path, config: SimulatedConfig = CONFIG) -> None:
         self.state = StateFolder(state)
-        self.body = Body(camera_spec(name), state, CONFIG)
+        self.body = Body(camera_spec(name), state, config)
         self.landed: queue.Queue[Path] = queue.Queue()
         self.body.subscribe(self.landed.put)
 
@@ -67,7 +67,7 @@ def test_the_photo_carries_the_device_clock_at_the_shutter(tmp_path: Path, name:
         camera.body.close()
     timing = camera.body.spec.timing
     assert before_ns <= truth.released_ns <= after_ns
-    assert timing.lag_ms / 2 <= (truth.shutter_ns - truth.released_ns) / 1e6 <= timing.lag_ms + 6 * timing.jitter_ms
+    assert abs((truth.shutter_ns - truth.released_ns) / 1e6 - timing.lag_ms) <= 6 * timing.jitter_ms
     assert truth.clock_offset_ns == pytest.approx(timing.clock_offset_ms * 1e6, abs=1e7)
     stamped_ns = truth.shutter_ns + truth.clock_offset_ns + timing.exif_lag_ms * 1e6
     assert 0 <= stamped_ns - exif_ns(path) < timing.exif_step_ms * 1e6 + 1
@@ -81,6 +81,54 @@ def test_the_clock_runs_ahead_by_offset_and_drift(sony: Camera) -> None:
     before_ns, now_ns, after_ns = time.time_ns(), sony.body.now_ns(), time.time_ns()
     offset_ns = round(camera_spec("sony").timing.clock_offset_ms * 1e6)
     assert before_ns + offset_ns <= now_ns <= after_ns + offset_ns + 10_000_000
+
+
+def lags_ms(folder: Path, shots: int, **timing: float) -> list[float]:
+    """Release to shutter of each of some shots with a sony that keeps time like this."""
+    fast = {"write_ms": 0.0, "cycle_ms": 0.0, **timing}
+    camera = Camera("sony", folder, SimulatedConfig(0.01, 2, devices={"sony": DeviceConfig(fast)}))
+    try:
+        truths = []
+        for _ in range(shots):
+            camera.body.release()
+            truths.append(camera.photo()[1])
+    finally:
+        camera.body.close()
+    assert [truth.release for truth in truths] == list(range(1, shots + 1))
+    return [(truth.shutter_ns - truth.released_ns) / 1e6 for truth in truths]
+
+
+def test_without_jitter_the_lag_is_always_the_same(tmp_path: Path) -> None:
+    assert lags_ms(tmp_path, 5, lag_ms=60.25, jitter_ms=0) == pytest.approx([60.25] * 5, abs=1e-5)
+
+
+def test_jitter_is_gaussian_around_the_lag(tmp_path: Path) -> None:
+    """The mean of 60 draws lies within 3 of its deviations, and a lag below half the mean is nothing special."""
+    lags = lags_ms(tmp_path, 60, lag_ms=40, jitter_ms=14)
+    assert np.mean(lags) == pytest.approx(40, abs=3 * 14 / 60**0.5)
+    assert np.std(lags) == pytest.approx(14, abs=4)
+    assert min(lags) < 20
+    assert len(set(lags)) == 60
+
+
+def test_a_photo_says_when_by_a_clock_that_is_off_and_drifts(tmp_path: Path) -> None:
+    timing = {"clock_offset_ms": -5000.0, "drift_ppm": 1000.0, "exif_lag_ms": 40.0, "lag_ms": 300.0, "jitter_ms": 0.0}
+    started_ns = time.time_ns()
+    camera = Camera("sony", tmp_path, SimulatedConfig(0.01, devices={"sony": DeviceConfig(timing)}))
+    try:
+        switched_on_ns = time.time_ns()
+        camera.body.release()
+        path, truth = camera.photo()
+        before_ns, now_ns, after_ns = time.time_ns(), camera.body.now_ns(), time.time_ns()
+    finally:
+        camera.body.close()
+    for earliest_ns, at_ns, latest_ns in (
+        (truth.shutter_ns, truth.shutter_ns + truth.clock_offset_ns, truth.shutter_ns),
+        (before_ns, now_ns, after_ns),
+    ):
+        least, most = ((earliest_ns - switched_on_ns) * 1e-3, (latest_ns - started_ns) * 1e-3)
+        assert earliest_ns - 5_000_000_000 + least - 1 <= at_ns <= latest_ns - 5_000_000_000 + most + 1
+    assert exif_ns(path) == (truth.shutter_ns + truth.clock_offset_ns + 40_000_000) // 1_000_000 * 1_000_000
 
 
 def test_every_release_becomes_one_whole_photo_however_fast_they_come(sony: Camera) -> None:
