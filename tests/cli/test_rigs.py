@@ -113,11 +113,12 @@ def test_a_fit_rig_is_green_and_an_unfit_one_says_what_to_do(cli: CommandLine, s
     assert cli.run("rig", "check", cwd=simulated.root).stdout.splitlines()[-1] == "fit for a session"
 
     picky = simulated.root / "rigs" / "picky.toml"
-    text = (
-        (simulated.root / "rigs" / "tripod.toml").read_text().replace("[thresholds]", "[thresholds]\ntemperature_c = 1")
-    )
-    dslr, sony = text.split('name = "sony"')
-    picky.write_text(dslr + 'name = "sony"' + sony.replace('"simulated"', f'"tcp:127.0.0.1:{closed_port()}"', 1))
+    head, *devices = (simulated.root / "rigs" / "tripod.toml").read_text().split("[[device]]")
+    text = head.replace("[thresholds]", "[thresholds]\ntemperature_c = 1")
+    places = {**simulated.addresses, "sony": f"tcp:127.0.0.1:{closed_port()}"}
+    for name, device in zip(NAMES, devices, strict=True):
+        text += "[[device]]" + device.replace('"simulated"', f'"{places[name]}"')
+    picky.write_text(text)
     done = cli.run("rig", "check", "--rig", "picky", "--shots", 3, cwd=simulated.root, code=4).stdout
     picky.unlink()
     failed = [line.split() for line in done.splitlines() if " fail " in line]
