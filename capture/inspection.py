@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpedkit.capture.camera import Camera, CameraFile, CameraInfo, ClockOffset
+from dpedkit.capture.orders import suffix_of
 from dpedkit.capture.rig import Rig
 from dpedkit.capture.session import make_camera
 from dpedkit.errors import CameraError, DpedError
@@ -105,8 +106,7 @@ def newest_endings(photos: Iterable[CameraFile]) -> frozenset[str]:
 
 
 def _ending(photo: CameraFile) -> str:
-    ending = photo.name.rpartition(".")[2].lower()
-    return {"jpeg": "jpg", "heif": "heic"}.get(ending, ending)
+    return suffix_of(photo).removeprefix(".")
 
 
 def _stem(photo: CameraFile) -> str:

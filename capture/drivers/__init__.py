@@ -103,7 +103,7 @@ DRIVERS = MappingProxyType(
             "dpedkit.capture.drivers.gphoto2:Gphoto2Camera",
             schemes=("usb", "ptpip"),
             triggers={"eos": (60, 300), "ptp": (200, 500)},
-            files=("jpg", "cr2", "cr3", "nef", "arw", "dng"),
+            files=("jpg", "heic", "cr2", "cr3", "nef", "arw", "dng"),
             detector="dpedkit.capture.drivers.gphoto2_connect:detect",
         ),
         "adb": Driver(
