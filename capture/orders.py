@@ -8,11 +8,8 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 
 from dpedkit.capture.camera import CameraFile, ClockOffset, Release
-from dpedkit.capture.shot import STAMP_LAG_NS, ShotPlan, ShutterTime
+from dpedkit.capture.shot import ShotPlan, ShutterTime
 
-_EARLY_STAMP_NS = 500_000_000
-"""A phone with a buffer of frames (zero shutter lag) may stamp its photo this much before its release; once it is
-calibrated, it is known whether it does."""
 RAW = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng"})
 
 
@@ -106,9 +103,6 @@ def _at_that_time(shutter: ShutterTime, orders: Sequence[Order]) -> list[Order]:
     early_ns, late_ns = shutter.t_ns - shutter.bound_ns, shutter.t_ns + shutter.bound_ns
     ends = [min(order.latest_ns, after.earliest_ns) for order, after in pairwise(orders)]
     ends += [orders[-1].latest_ns] if orders else []
-    within = list(zip(orders, ends, strict=True))
-    strict = [order for order, end_ns in within if order.earliest_ns <= late_ns and early_ns < end_ns]
-    if shutter.bound_ns < STAMP_LAG_NS or any(not order.is_paid for order in strict):
-        return strict
-    early = [order for order in orders if order.earliest_ns - _EARLY_STAMP_NS <= late_ns < order.earliest_ns]
-    return early or strict
+    return [
+        order for order, end_ns in zip(orders, ends, strict=True) if order.earliest_ns <= late_ns and early_ns < end_ns
+    ]

@@ -211,7 +211,8 @@ class Session:
         for worker in there:
             name = worker.device.name
             orders = [one.order(worker) for one in past if name in one.shot.owed]
-            worker.call(partial(worker.resume, orders, known.get(name, ())))
+            stored = {photo.sha256: photo.number for one in past for photo in one.shot.photos if photo.device == name}
+            worker.call(partial(worker.resume, orders, known.get(name, ()), stored))
         answers = _together(there, lambda worker: worker.collect())
         while not self._events.empty():
             self._take(self._events.get(), tell)
@@ -219,16 +220,16 @@ class Session:
         if full:
             raise full[0]
         for one in past:
-            self._close_books(one.shot.plan.number, answers, tell)
+            self._close_books(one.shot.plan.number, answers)
         return [self._shots[one.shot.plan.number].result for one in past]
 
-    def _close_books(self, number: int, answers: Mapping[str, DpedError | None], tell: Tell) -> None:
+    def _close_books(self, number: int, answers: Mapping[str, DpedError | None]) -> None:
         """Give up what a shot of the past is owed and no device holds."""
-        for device in self._shots[number].owed:
-            if not self._shots[number].has_paid(device) and device not in self._shots[number].failures:
-                gone = CameraError(f"{device}: it holds no photo of this shot", "the shot can only be taken again")
-                error = self.missing.get(device) or answers.get(device) or gone
-                self._take(Failed(device, number, error), tell)
+        shot = self._shots[number]
+        for device in shot.owed:
+            gone = CameraError(f"{device}: it holds no photo of this shot", "the shot can only be taken again")
+            shot = shot.failed(device, self.missing.get(device) or answers.get(device) or gone)
+        self._keep(shot)
 
     def _start(self, request: ShotRequest, tell: Tell) -> None:
         """Plan a shot, tell of it, and give every device its order."""

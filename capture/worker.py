@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +83,7 @@ class Worker:
         self._open_orders: list[_Open] = []
         self._incoming: deque[Incoming] = deque()
         self._known: set[str] = set()
+        self._stored: dict[str, int] = {}
         self._clock: ClockOffset | None = None
         self._connected = False
         self._due_s: dict[str, float] = {}
@@ -136,14 +137,16 @@ class Worker:
             self._known |= {photo.path for photo in self._camera.list_photos()}
             self._news(info=self._camera.info())
 
-    def resume(self, orders: Sequence[Order], known: Sequence[str]) -> None:
+    def resume(self, orders: Sequence[Order], known: Collection[str], stored: Mapping[str, int]) -> None:
         """Take over the orders of an earlier process; `collect` then brings over what they are owed.
 
         orders  of this device in that session, in the order in which they were fired
         known   the photos that were on it before the session, and those that are stored
+        stored  SHA-256 of those that are stored -> the number of the shot: where they lay may not be known
         """
         self._orders = list(orders)
         self._known = set(known)
+        self._stored = dict(stored)
 
     def ask(self) -> tuple[CameraInfo, ClockOffset | None]:
         """Connect and ask the camera who it is, changing nothing."""
@@ -297,6 +300,12 @@ class Worker:
 
     def _attach(self, incoming: Incoming, looked: Looked) -> None:
         photo = incoming.photo
+        if looked.sha256 in self._stored:  # its row was lost with the process that stored it
+            incoming.stop()
+            for order in self._orders:
+                if order.plan.number == self._stored[looked.sha256]:
+                    order.paid[suffix_of(photo)] = photo.path
+            return
         shutter = self._shutter(looked, self._clock, self._about_ns(photo))
         order = whose(photo, shutter, self._orders)
         if isinstance(order, Nobodys):

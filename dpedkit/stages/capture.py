@@ -95,6 +95,8 @@ def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = la
         for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
             if unfinished.is_killed:
                 rig.finish(unfinished.key, report, hear)
+        report.resumed = [shot for shot in report.resumed if shot.status == "complete"]  # `status` tells of the others
+        report.missing.clear()
         rig.capture(wish, report, hear)
     return report
 
@@ -186,7 +188,7 @@ class _Rig:
         adopt_strays(self.workspace, self.rig, key, self._known(key), self.handling, tell)
         known = self._known(key)
         for shot in known:
-            recorder.restore(shot.past, shot.flags)
+            recorder.restore(shot.past, status=shot.status, reason=shot.reason, flags=shot.flags)
         with self._session(key, needs_all=False) as session:
             finish(session, known, self.workspace.photos / key, tell)
             report.missing |= {name: error.cause for name, error in session.missing.items()}

@@ -73,11 +73,12 @@ class Recorder:
             case _:
                 pass
 
-    def restore(self, past: PastShot, flags: tuple[str, ...]) -> None:
+    def restore(self, past: PastShot, *, status: str, reason: str, flags: tuple[str, ...]) -> None:
         """Remember a shot of an earlier process, as the corpus holds it, so that writing it again loses nothing."""
         number = past.shot.plan.number
         self._clocks[number], self._releases[number] = past.clocks, dict(past.releases)
-        self.summaries[number] = replace(self._summary(past.shot.result), flags=flags)
+        failures = dict(cause.partition(": ")[::2] for cause in reason.split("; ") if cause)
+        self.summaries[number] = replace(self._summary(past.shot.result), status=status, failures=failures, flags=flags)
 
     def _settle(self, result: ShotResult) -> None:
         number = result.plan.number

@@ -128,7 +128,9 @@ class ScriptedCamera:
                 data = data[:100] + bytes(len(data) - 100)
             if self._does("late"):
                 path = path.with_suffix(f"{path.suffix}.hidden")  # a test makes it appear
-            path.write_bytes(data)
+            unfinished = self._card.parent / f"{self.name}.unfinished"
+            unfinished.write_bytes(data)
+            unfinished.rename(path)  # a real camera does not die with the program that fires it
 
     def _does(self, fault: str) -> bool:
         return bool(self._fault == fault and self._at in (0, self._fired))

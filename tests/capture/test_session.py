@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from scripted_site import install_scripted_camera
 
 from dpedkit.capture.events import DeviceNews, Event, Failed, Fired, Planned, Settled, Stored, Stray
 from dpedkit.capture.rig import Rig, load_rig
@@ -24,13 +25,8 @@ NAMES = ("dslr", "sony", "htc")
 @pytest.fixture
 def scripted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Another package with a camera driver, installed; yields the folder of its cameras' cards."""
-    site = tmp_path / "site"
-    record = site / "scripted_camera-1.0.dist-info"
-    record.mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("scripted_camera.py"), site)
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted-camera\nVersion: 1.0\n")
-    (record / "entry_points.txt").write_text("[dpedkit.cameras]\nscripted = scripted_camera:ScriptedCamera\n")
-    monkeypatch.syspath_prepend(site)
+    install_scripted_camera(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path / "site")
     cards = tmp_path / "cards"
     for name in NAMES:
         (cards / name).mkdir(parents=True)
@@ -184,7 +180,8 @@ def test_the_next_shot_does_not_wait_for_a_pull(scripted: Path, tmp_path: Path) 
         session.run(lambda: next(requests, None), heard.append)  # its first pull ends when it has been fired twice
     assert [result.status for result in heard.results] == ["complete"] * 2
     lines = [line.split()[0] for line in log(scripted, "dslr")]
-    assert "pulling" in lines[: len(lines) - lines[::-1].index("fire")], "fired before anything was pulled"
+    first, second = (index for index, line in enumerate(lines) if line == "fire")
+    assert "pull" in lines[first:second], "the second shot was fired before the first photo was pulled"
 
 
 def test_a_photo_that_comes_late_goes_to_its_own_shot(scripted: Path, tmp_path: Path) -> None:
