@@ -129,7 +129,12 @@ def test_input_returns_when_the_button_has_been_pressed(
     client: Any, body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     press = body.release
-    monkeypatch.setattr(body, "release", lambda: (time.sleep(0.2), press()))
+
+    def press_slowly() -> None:
+        time.sleep(0.2)
+        press()
+
+    monkeypatch.setattr(body, "release", press_slowly)
     client.shell("input keyevent 27")
     assert len(body.released_ns) == 1
 
