@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,10 +21,12 @@ class Connection:
 
     addresses   device name -> address
     next_scene  turns a simulated rig to its next scene and returns its index; None from a real one
+    show_board  while entered, simulated cameras look at the clock board; of no effect on real ones
     """
 
     addresses: Mapping[str, str]
     next_scene: Callable[[], int | None]
+    show_board: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def connect(rig: Rig, state: Path, keys: Path) -> Iterator[Connection]:
 
     names = [device.name for device in rig.rehearsal]
     with SimulatedRig(simulated_config(rig), state, names, keys / "adbkey.pub") as simulated:
-        yield Connection(real | simulated.addresses, simulated.next_scene)
+        yield Connection(real | simulated.addresses, simulated.next_scene, simulated.show_board)
 
 
 def simulated_config(rig: Rig) -> SimulatedConfig:

@@ -137,9 +137,8 @@ class Body:
                 iso=dials.iso,
                 auto_white_balance=dials.auto_white_balance,
             )
-            self._exposures.put(
-                Exposure(press.number, press.released_ns, shutter_ns, self._state.scene(), dials.files, shot)
-            )
+            scene, board = self._state.scene(), self._state.is_board_shown
+            self._exposures.put(Exposure(press.number, press.released_ns, shutter_ns, scene, board, dials.files, shot))
 
     def _develop(self) -> None:
         """Keep the next photo rendered; when the shutter opens, put it on the card."""
@@ -149,14 +148,15 @@ class Body:
             if scene != (scene := self._state.scene()):
                 taken = 0
             try:
-                self._darkroom.ask(self._order(scene, taken, self.faults.next_release, self._dials.files))
+                self._ask_ahead(scene, taken)
                 exposure = self._exposures.get(timeout=_SCENE_POLL_S)
                 if exposure.scene != scene:
                     scene, taken = exposure.scene, 0
-                frame = self._darkroom.take(self._order(scene, taken, exposure.number, exposure.files))
+                order = self._order(scene, taken, exposure.number, exposure.files)
+                frame = self._darkroom.take(replace(order, board_ns=exposure.shutter_ns if exposure.board else None))
                 taken += 1
                 self._shots += 1
-                self._darkroom.ask(self._order(scene, taken, self.faults.next_release, self._dials.files))
+                self._ask_ahead(scene, taken)
                 shot = replace(exposure.shot, exposure_s=exposure.shot.exposure_s or frame.exposure_s)
                 self._writer.write(frame, replace(exposure, shot=shot), self.now_ns)
             except queue.Empty:
@@ -164,6 +164,11 @@ class Body:
             except DpedError as error:
                 if not self._off.is_set():
                     print(error, file=sys.stderr, flush=True)
+
+    def _ask_ahead(self, scene: int, shot: int) -> None:
+        """Have the next photo rendered before it is taken; what a clock shows is known only then."""
+        if not self._state.is_board_shown:
+            self._darkroom.ask(self._order(scene, shot, self.faults.next_release, self._dials.files))
 
     def _order(self, scene: int, shot: int, release: int, files: tuple[str, ...]) -> Order:
         """Return what to render for a release."""

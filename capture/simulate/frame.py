@@ -14,6 +14,7 @@ class Order:
     brighter  by one EV than metered
     warmer    than white balance would have it
     raw       with what the sensor read
+    board_ns  as at this moment, host wall clock, with the clock board before the scene; None: without it
     """
 
     scene: int
@@ -21,6 +22,7 @@ class Order:
     brighter: bool = False
     warmer: bool = False
     raw: bool = False
+    board_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dpedkit.capture.simulate.frame import Frame, Order
 from dpedkit.capture.simulate.optics import View
 from dpedkit.capture.simulate.painting import WHITE
 from dpedkit.capture.simulate.scenes import Scene, load_scene
+from dpedkit.capture.simulate.screen import before_screen
 from dpedkit.capture.simulate.specs import CameraSpec, SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.images import encode_jpeg
@@ -53,6 +54,8 @@ def develop(spec: CameraSpec, state: StateFolder, config: SimulatedConfig, order
     cv2.setNumThreads(1)
     random = np.random.default_rng([config.seed, order.scene, order.shot, *spec.name.encode()])
     before = load_scene(state, config, order.scene)
+    if order.board_ns is not None:
+        before = before_screen(before, order.board_ns)
     view = View.of(spec, before.distance_m, random.normal(0, _SHAKE_SD_RAD, 3))
     habit = np.random.default_rng([config.seed, order.scene, *spec.name.encode()])
     exposure = _jump(order, meter(spec, before, view, (habit, random)))

@@ -1,6 +1,7 @@
 """The folder in which a simulated rig lives.
 
 scene.json              which scene stands before the cameras
+board.lock              held while a screen that shows the clock board stands before the scene
 scenes/                 scenes already drawn, shared by all cameras
 truth/<sha256>.json     what is true of each photo; no protocol serves it
 <camera>/card/          the camera's memory card: all that its protocol serves
@@ -10,7 +11,10 @@ truth/<sha256>.json     what is true of each photo; no protocol serves it
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,3 +69,27 @@ class StateFolder:
         """Turn the tripod to scene `index`."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_atomic(self.root / "scene.json", json.dumps({"index": index}).encode())
+
+    @contextmanager
+    def showing_board(self) -> Iterator[None]:
+        """Have the clock board stand before the cameras; it is gone with this process, however that ends."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._board_lock.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def is_board_shown(self) -> bool:
+        """Whether the clock board stands before the cameras."""
+        try:
+            with self._board_lock.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    @property
+    def _board_lock(self) -> Path:
+        return self.root / "board.lock"

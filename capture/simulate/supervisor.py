@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -115,6 +116,10 @@ class SimulatedRig:
         index = self._state.scene() + 1
         self._state.show_scene(index)
         return index
+
+    def show_board(self) -> AbstractContextManager[None]:
+        """Have the clock board stand before the cameras while the context is entered."""
+        return self._state.showing_board()
 
     def _take_lock(self) -> bool:
         """Become the one who runs a rig here; the lock is free again as soon as this process is gone."""

@@ -35,6 +35,7 @@ class Exposure:
     released_ns  when the button was pressed, host wall clock
     shutter_ns   when it opened, host wall clock
     scene        before which scene
+    board        with the clock board before it
     files        what this release makes, as file endings without the dot
     shot         what the camera notes; without the exposure time of a metered shot: 0
     """
@@ -43,6 +44,7 @@ class Exposure:
     released_ns: int
     shutter_ns: int
     scene: int
+    board: bool
     files: tuple[str, ...]
     shot: Shot
 
