@@ -26,15 +26,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A device has given the release command.
-
-    late_ms  how much later than it was told
-    """
+    """A device has given the release command."""
 
     device: str
     number: int
     release: Release
-    late_ms: float
 
 
 @dataclass(frozen=True, slots=True)

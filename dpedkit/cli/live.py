@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpedkit.capture.camera import CameraInfo
-from dpedkit.capture.events import DeviceNews, Event, Failed, Fired, Planned, Settled, Stray
+from dpedkit.capture.events import DeviceNews, Event, Failed, Planned, Settled, Stored, Stray
 from dpedkit.capture.shot import ShotResult
 from dpedkit.errors import DpedError
 
@@ -66,7 +66,7 @@ class Lines:
 class _Row:
     state: str = "opening"
     info: CameraInfo | None = None
-    late_ms: float | None = None
+    lag_ms: float | None = None
     skew_ms: float | None = None
     waiting: int = 0
     why: str = ""
@@ -89,8 +89,8 @@ class LiveView:
         match event:
             case Planned():
                 self._planned = event
-            case Fired(device, _, _, late_ms):
-                self._row(device).late_ms = late_ms
+            case Stored(photo) if photo.shutter and photo.release:
+                self._row(photo.device).lag_ms = (photo.shutter.t_ns - photo.release.earliest_ns) / 1e6
             case DeviceNews(device, state, waiting, info, why):
                 row = self._row(device)
                 row.state, row.waiting, row.info, row.why = state, waiting, info or row.info, why
@@ -104,7 +104,7 @@ class LiveView:
     def draw(self) -> Group:
         """Return what the terminal shows now."""
         table = Table(box=None, pad_edge=False)
-        for header in ("device", "state", "battery", "free", "late", "shutter", "to pull"):
+        for header in ("device", "state", "battery", "free", "latency", "shutter", "to pull"):
             table.add_column(header, justify="left" if header in ("device", "state") else "right")
         for name, row in self._rows.items():
             info = row.info
@@ -113,7 +113,7 @@ class LiveView:
                 Text(f"{row.state} {row.why}".strip(), style=_STYLES.get(row.state, "")),
                 "" if info is None or info.battery_percent is None else f"{info.battery_percent}%",
                 "" if info is None or info.free_bytes is None else f"{info.free_bytes / 1e9:.1f} GB",
-                "" if row.late_ms is None else f"{row.late_ms:+.1f} ms",
+                "" if row.lag_ms is None else f"{row.lag_ms:.0f} ms",
                 "" if row.skew_ms is None else f"{row.skew_ms:+.0f} ms",
                 str(row.waiting or ""),
             )
