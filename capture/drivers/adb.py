@@ -17,6 +17,7 @@ from dpedkit.capture.drivers.adb_connect import connect_phone, explained
 from dpedkit.capture.drivers.adb_fire import bound_release, fire_script, parse_report
 from dpedkit.capture.drivers.adb_photos import DCIM, PhotoFinder, list_photos, suffix
 from dpedkit.capture.drivers.adb_prepare import diagnose_phone, prepare_phone, read_info
+from dpedkit.capture.drivers.adb_prober import Prober
 from dpedkit.capture.drivers.adb_streams import Stream
 from dpedkit.capture.drivers.adb_sync import SyncClient
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
@@ -63,6 +64,7 @@ class AdbCamera:
         self._host_ns = host_ns
         self._device: QuickAdbDevice | None = None
         self._sync: SyncClient | None = None
+        self._prober: Prober | None = None
         self._finder = PhotoFinder(self._ends_whole)
         self._clocks: PhoneClocks | None = None
 
@@ -75,6 +77,7 @@ class AdbCamera:
         self.close()
         self._device = connect_phone(self.name, self._address, self._keys, self._timeout_s)
         self._sync = SyncClient(self._device.open_stream)
+        self._prober = Prober(self._device.open_stream, self.shell)
         self._finder = PhotoFinder(self._ends_whole)
 
     def close(self) -> None:
@@ -116,7 +119,9 @@ class AdbCamera:
             CameraError: the phone's clock cannot be read.
         """
         clocks = self._phone_clocks()
-        clocks.compare(self.shell, self._host_ns)
+        with self._talking("comparing clocks"):
+            assert self._prober is not None
+            clocks.compare(self._prober.asking, self._host_ns)
         return clocks.wall_at(self._host_ns())
 
     def list_photos(self) -> frozenset[CameraFile]:

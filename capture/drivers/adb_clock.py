@@ -7,7 +7,8 @@ and microseconds apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,9 +22,13 @@ MOST_DRIFT = 100e-6
 _PROBES = 12
 _PROBES_LATER = 4
 _SETTLED_DRIFT = 20e-6  # a drift known this well needs fewer probes
+_COARSE_NS = 20_000_000
 _MARK = "clock"
 
 Shell = Callable[[str], str]
+
+Asking = Callable[[str], AbstractContextManager[Callable[[], str]]]
+"""Yields what runs a command on the phone and returns the line it prints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class PhoneClocks:
         """Whether they were compared with ours."""
         return self._models[self.wall.name].known
 
-    def compare(self, shell: Shell, host_ns: Callable[[], int]) -> None:
+    def compare(self, asking: Asking, host_ns: Callable[[], int]) -> None:
         """Compare with our clock; a dozen round trips at first, then a few.
 
         Each answer was read off the clock between our question and its arrival, so that the offset lies in a window.
@@ -114,10 +119,10 @@ class PhoneClocks:
         """
         wall = self._models[self.wall.name]
         settled = wall.known and wall.at(host_ns()).drift_bound <= _SETTLED_DRIFT
-        if settled and self._burst(shell, host_ns, _PROBES_LATER):
+        if settled and self._burst(asking, host_ns, _PROBES_LATER):
             return
         for _ in range(2):  # a second time where a clock was set between two probes
-            if self._burst(shell, host_ns, _PROBES):
+            if self._burst(asking, host_ns, _PROBES):
                 return
 
     def wall_at(self, host_ns: int) -> ClockOffset:
@@ -133,32 +138,47 @@ class PhoneClocks:
         """Take nothing for known: a clock was set."""
         self._models = {name: ClockModel(MOST_DRIFT) for name in self._models}
 
-    def _burst(self, shell: Shell, host_ns: Callable[[], int], probes: int) -> bool:
+    def _burst(self, asking: Asking, host_ns: Callable[[], int], probes: int) -> bool:
         """Ask some times; return whether all windows agreed."""
-        clocks = {clock.name: clock for clock in (self.wall, self.timer) if clock}
-        # Whole seconds take a second of asking, but only while they are not known better than that.
-        wall = self._models[self.wall.name]
-        edge_ns = self.wall.step_ns * 1.1 if not wall.known or wall.at(host_ns()).bound_ns > 20_000_000 else 0
-        edge_ns = edge_ns if self.wall.step_ns > 10**8 else 0
+        clocks = list({clock.name: clock for clock in (self.wall, self.timer) if clock}.values())
+        least_ns = self._asking_ns(host_ns())
         agreed = True
         begun_ns = now_ns = host_ns()
         asked = 0
-        while asked < probes or now_ns - begun_ns < edge_ns:
-            sent_ns = host_ns()
-            said = shell(f'echo "{_MARK} {" ".join(clock.value for clock in clocks.values())}"')
-            now_ns = host_ns()
-            asked += 1
-            times = _parse(said, list(clocks.values()))
-            drifted_ns = round((now_ns - sent_ns) * MOST_DRIFT) + 1
-            for clock, device_ns in zip(clocks.values(), times, strict=True):
-                if device_ns is None:
-                    raise CameraError(
-                        "the phone's clock cannot be read any more", "check the phone and run the same command again"
-                    )
-                low_ns = device_ns - now_ns - drifted_ns
-                high_ns = device_ns + clock.step_ns - sent_ns + drifted_ns
-                agreed &= self._models[clock.name].add(low_ns, high_ns, (sent_ns + now_ns) // 2)
+        with asking(f'echo "{_MARK} {" ".join(clock.value for clock in clocks)}"') as ask:
+            while asked < probes or now_ns - begun_ns < least_ns:
+                sent_ns = host_ns()
+                said = ask()
+                now_ns = host_ns()
+                asked += 1
+                agreed &= self._learn(clocks, _parse(said, clocks), sent_ns, now_ns)
         return agreed
+
+    def _asking_ns(self, now_ns: int) -> int:
+        """How long to ask: whole seconds until one has passed, while they are not known better than that."""
+        wall = self._models[self.wall.name]
+        is_coarse = self.wall.step_ns > _COARSE_NS
+        return (
+            self.wall.step_ns * 11 // 10
+            if is_coarse and (not wall.known or wall.at(now_ns).bound_ns > _COARSE_NS)
+            else 0
+        )
+
+    def _learn(
+        self, clocks: Sequence[DeviceClock], times: Sequence[int | None], sent_ns: int, received_ns: int
+    ) -> bool:
+        """Take an answer that was read between two moments of ours; return whether it agrees with those before."""
+        agrees = True
+        drifted_ns = round((received_ns - sent_ns) * MOST_DRIFT) + 1
+        for clock, device_ns in zip(clocks, times, strict=True):
+            if device_ns is None:
+                raise CameraError(
+                    "the phone's clock cannot be read any more", "check the phone and run the same command again"
+                )
+            low_ns = device_ns - received_ns - drifted_ns
+            high_ns = device_ns + clock.step_ns - sent_ns + drifted_ns
+            agrees &= self._models[clock.name].add(low_ns, high_ns, (sent_ns + received_ns) // 2)
+        return agrees
 
 
 def choose_clocks(shell: Shell) -> PhoneClocks:
@@ -191,7 +211,7 @@ def choose_clocks(shell: Shell) -> PhoneClocks:
     raise CameraError("the phone's clock cannot be read: `date +%s` prints no number", "use another phone")
 
 
-def _parse(said: str, clocks: list[DeviceClock]) -> list[int | None]:
+def _parse(said: str, clocks: Sequence[DeviceClock]) -> list[int | None]:
     """Return what a probe says, one time per clock."""
     for line in said.split("\n"):
         words = line.split()

@@ -146,8 +146,10 @@ class Stream:
             parts.append(data)
         return b"".join(parts)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, timeout_s: float | None = None) -> None:
         """Send data, and wait until the phone has taken them.
+
+        timeout_s  instead of that for each answer
 
         Raises:
             StreamEnded: it has ended the stream.
@@ -158,7 +160,8 @@ class Stream:
             self._to_accept += 1
             piece = data[start : start + self._streams.max_data]
             self._streams.send(constants.WRTE, self._local_id, self.remote_id, piece)
-            self._streams.deliver_until(lambda: self._to_accept == 0 or self.ended, self._streams.timeout_s)
+            limit_s = self._streams.timeout_s if timeout_s is None else timeout_s
+            self._streams.deliver_until(lambda: self._to_accept == 0 or self.ended, limit_s)
 
     def close(self) -> None:
         """End the stream; what the phone still sends is dropped. Safe to call twice."""

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from dpedkit.capture.drivers.adb_clock import (
     NANOSECONDS,
     SECONDS,
     UPTIME,
+    Asking,
     DeviceClock,
     PhoneClocks,
     choose_clocks,
@@ -44,6 +46,14 @@ def shell(sh: str, first_in_path: Path | None = None) -> Callable[[str], str]:
         ).stdout
 
     return run
+
+
+def asking(run: Callable[[str], str]) -> Asking:
+    @contextmanager
+    def ask(command: str) -> Iterator[Callable[[], str]]:
+        yield lambda: run(command)
+
+    return ask
 
 
 @pytest.fixture
@@ -87,7 +97,7 @@ def test_without_proc_uptime_the_phone_does_not_wait_by_itself() -> None:
 def test_every_clock_finds_that_this_machine_is_not_ahead_of_itself(clock: DeviceClock) -> None:
     clocks = PhoneClocks(clock, clock if clock.read else None)
     for _ in range(3):
-        clocks.compare(shell(mksh() if clock is MICROSECONDS else "dash"), time.time_ns)
+        clocks.compare(asking(shell(mksh() if clock is MICROSECONDS else "dash")), time.time_ns)
         offset = clocks.wall_at(time.time_ns())
         assert abs(offset.offset_ns) <= offset.bound_ns
         assert offset.bound_ns < 400_000_000
@@ -103,7 +113,7 @@ def test_uptime_is_compared_to_a_few_milliseconds_though_it_steps_by_ten(ahead_s
         device_ns = time.time_ns() - begun_ns + 100 * 10**9 + ahead_s * 10**9
         return f"clock {(time.time_ns() + ahead_s * 10**9) // 10**9} {device_ns // 10**7 / 100:.2f}\n"
 
-    clocks.compare(run, time.time_ns)
+    clocks.compare(asking(run), time.time_ns)
     offset = clocks.timer_at(time.time_ns())
     assert abs(offset.offset_ns - (100 * 10**9 + ahead_s * 10**9 - begun_ns)) <= offset.bound_ns < 5_000_000
     wall = clocks.wall_at(time.time_ns())
@@ -124,7 +134,7 @@ def test_the_offset_lies_where_all_answers_overlap() -> None:
         return f"clock {device_ns}\n"
 
     clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
-    clocks.compare(run, lambda: now_ns)
+    clocks.compare(asking(run), lambda: now_ns)
     offset = clocks.wall_at(now_ns)
     assert offset.offset_ns == pytest.approx(1000 + (30 - 20) / 2, abs=3)
     assert offset.bound_ns == pytest.approx((30 + 20) / 2, abs=6)
@@ -145,10 +155,10 @@ def test_once_the_drift_is_known_fewer_questions_do_and_it_stays_true() -> None:
         return now_ns
 
     clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
-    counts = []
+    counts, offset = [], ClockOffset(0, 0, 0)
     for _ in range(20):
         before = asked
-        clocks.compare(run, host_ns)
+        clocks.compare(asking(run), host_ns)
         counts.append(asked - before)
         offset = clocks.wall_at(now_ns)
         assert abs(offset.offset_ns - 5_000_000_000 - (now_ns - 10**18) // 20_000) <= offset.bound_ns
@@ -166,9 +176,9 @@ def test_a_clock_that_is_set_is_learnt_anew() -> None:
     def run(_: str) -> str:
         return f"clock {time.time_ns() + ahead_ns}"
 
-    clocks.compare(run, time.time_ns)
+    clocks.compare(asking(run), time.time_ns)
     ahead_ns = 3_600 * 10**9
-    clocks.compare(run, time.time_ns)
+    clocks.compare(asking(run), time.time_ns)
     offset = clocks.wall_at(time.time_ns())
     assert abs(offset.offset_ns - ahead_ns) <= offset.bound_ns < 1_000_000
 
@@ -176,7 +186,7 @@ def test_a_clock_that_is_set_is_learnt_anew() -> None:
 def test_a_clock_that_falls_silent_is_an_error() -> None:
     clocks = PhoneClocks(NANOSECONDS, NANOSECONDS)
     with pytest.raises(CameraError, match="cannot be read any more"):
-        clocks.compare(lambda _: "sh: date: not found\n", time.time_ns)
+        clocks.compare(asking(lambda _: "sh: date: not found\n"), time.time_ns)
 
 
 def test_the_release_lies_between_both_accounts() -> None:

@@ -76,7 +76,7 @@ def test_a_phone_that_wants_tls_names_the_way_out(keys: Path) -> None:
 
 def test_a_silent_phone_is_a_timeout(keys: Path) -> None:
     done = threading.Event()
-    with server(lambda _: done.wait(10) and None) as port:
+    with server(lambda _: (done.wait(10), None)[1]) as port:
         with pytest.raises(CameraTimeout, match="did not answer in time"):
             AdbCamera("sony", f"tcp:127.0.0.1:{port}", {}, keys=keys, timeout_s=0.2).open()
         done.set()
