@@ -1,0 +1,85 @@
+"""The camera driver that docs/extending.md shows is installed as a package of its own, and takes photos."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine, tree
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+RPICAM_STILL = f"""#!{sys.executable}
+import sys, time
+from datetime import datetime
+from PIL import Image
+from PIL.ExifTags import IFD, Base
+
+exif, now = Image.Exif(), datetime.now()
+exif.get_ifd(IFD.Exif)[Base.DateTimeOriginal] = now.strftime("%Y:%m:%d %H:%M:%S")
+exif.get_ifd(IFD.Exif)[Base.SubsecTimeOriginal] = now.strftime("%f")
+Image.effect_noise((64, 48), 60).convert("RGB").save(sys.argv[sys.argv.index("--output") + 1], exif=exif)
+"""
+
+
+def shown(language: str, heading: str) -> str:
+    """Return the code block under a heading of the page."""
+    section = PAGE.read_text(encoding="utf-8").split(f"## {heading}")[1]
+    block = re.search(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    assert block, heading
+    return block[1]
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """A command line that finds the page's package as pip would have installed it, and the program it fires."""
+    project = tomllib.loads(shown("toml", "The entry point: pyproject.toml"))["project"]
+    ((group, points),) = project["entry-points"].items()
+    site = tmp_path / "site"
+    record = site / f"{project['name']}-{project['version']}.dist-info"
+    record.mkdir(parents=True)
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+    (record / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    (site / "commandcam.py").write_text(shown("python", "The file: commandcam.py"))
+    program = tmp_path / "bin" / "rpicam-still"
+    program.parent.mkdir()
+    program.write_text(RPICAM_STILL)
+    program.chmod(0o755)
+    cli = CommandLine(tmp_path / "home")
+    cli.environment |= {"PYTHONPATH": str(site), "PATH": f"{program.parent}:{cli.environment['PATH']}"}
+    return cli
+
+
+def test_the_example_is_checked_and_takes_photos(installed: CommandLine, tmp_path: Path) -> None:
+    root, photos = tmp_path / "ws", tmp_path / "pi"
+    installed.run("init", root, cwd=tmp_path)
+    rig = shown("toml", "The rig file: rigs/pi.toml")
+    (root / "rigs" / "pi.toml").write_text(rig.replace("/tmp/pi", str(photos)))
+    assert f"mkdir -p {photos}" in installed.run("rig", "check", "--rig", "pi", cwd=root, code=4).stdout
+    photos.mkdir()
+    checks = {check["topic"]: check["level"] for check in installed.json("rig", "check", "--rig", "pi", cwd=root)}
+    assert checks["present"] == checks["settings"] == checks["clock"] == "ok"
+    done = installed.run("capture", "--rig", "pi", "--shots", 3, "-q", cwd=root)
+    assert done.stdout.splitlines()[-1].startswith("3 shots, 0 incomplete")
+    taken = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in photos.glob("*.jpg"))
+    stored = {digest for path, digest in tree(root / "photos").items() if path.endswith(".jpg")}
+    assert sorted(stored) == taken
+    assert len(taken) == 3
+
+
+def test_the_examples_mistakes_are_told(installed: CommandLine, tmp_path: Path) -> None:
+    root, photos = tmp_path / "ws", tmp_path / "pi"
+    photos.mkdir()
+    installed.run("init", root, cwd=tmp_path)
+    rig = shown("toml", "The rig file: rigs/pi.toml").replace("/tmp/pi", str(photos))
+    (root / "rigs" / "pi.toml").write_text(rig.replace("rpicam-still", "no-such-program"))
+    assert "no program ['no-such-program']" in installed.run("rig", "check", "--rig", "pi", cwd=root, code=4).stdout
+    (root / "rigs" / "pi.toml").write_text(
+        rig.replace("rpicam-still", "false").replace("[device.", "timeout_s = 1\n[device.")
+    )
+    done = installed.run("capture", "--rig", "pi", "-q", cwd=root, code=4).stdout
+    assert "its program ended with 1" in done
