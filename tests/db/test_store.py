@@ -72,25 +72,33 @@ def test_a_shot_holds_every_format_of_a_device_but_one_photo_stands_for_it_in_a_
 ) -> None:
     build.session()
     shot = build.shot(1)
-    for device, ending in (("canon", "CR2"), ("sony", "dng"), ("sony", "heic")):
+    for device, ending in (("canon", "NEF"), ("sony", "dng"), ("sony", "heic")):
         path = f"photos/{shot}_{device}.{ending}"
         corpus.store.add_photo(shot, PhotoRecord(device, path, f"{device} {ending}", 10, None, None))
     photos = corpus.photos().set_index(["device", "format"])
     assert photos["picture"].to_dict() == {
-        ("canon", "cr2"): False,
         ("canon", "jpg"): True,
+        ("canon", "nef"): False,
         ("iphone", "jpg"): True,
         ("sony", "dng"): False,
         ("sony", "heic"): False,
         ("sony", "jpg"): True,
     }
-    assert photos.loc[[("canon", "cr2")], "width"].isna().all()
+    assert photos.loc[[("canon", "nef")], "width"].isna().all()
     assert corpus.pairs()[["phone", "phone_path", "dslr_path"]].to_numpy().tolist() == [
         ["iphone", f"photos/{shot}_iphone.jpg", f"photos/{shot}_canon.jpg"],
         ["sony", f"photos/{shot}_sony.jpg", f"photos/{shot}_canon.jpg"],
     ]
     with pytest.raises(CorpusError, match="one photo of each device and format"):
-        corpus.store.add_photo(shot, PhotoRecord("canon", "photos/another.cr2", "another", 10, None, None))
+        corpus.store.add_photo(shot, PhotoRecord("canon", "photos/another.nef", "another", 10, None, None))
+
+
+def test_a_shot_of_which_a_device_gave_only_its_raw_file_makes_no_pair(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    raw = PhotoRecord("canon", "photos/s/0001_canon.cr2", "raw", 10, None, None)
+    corpus.store.add_shot(ShotRecord("s/0001", "s", 1), [raw, build.photo("s/0001", "sony")])
+    assert corpus.photos()["picture"].tolist() == [False, True]
+    assert corpus.pairs().empty
 
 
 def test_patches_of_a_photo_that_a_better_one_replaced_are_no_longer_of_use(build: Callable, corpus: Corpus) -> None:
