@@ -161,12 +161,18 @@ def _usb_phones(timeout_s: float) -> Iterator[Any]:
 
 def _find_usb(name: str, address: str, timeout_s: float) -> BaseTransport:
     seen = []
+    unread: CameraError | None = None
     for transport in _usb_phones(timeout_s):
-        serial = transport.serial_number
+        try:
+            with explained(name, address, "connecting"):
+                serial = transport.serial_number
+        except CameraError as error:  # another phone's, maybe
+            unread = error
+            continue
         if address == f"usb:{serial}":
             found: BaseTransport = transport
             return found
         seen.append(f"usb:{serial}")
-    raise CameraNotFound(
-        name, address, seen, "switch on USB debugging; if an adb server holds it, run `adb kill-server`"
-    )
+    if unread:
+        raise unread  # more likely ours than none
+    raise CameraNotFound(name, address, seen, "plug it in, unlock it and switch on USB debugging")

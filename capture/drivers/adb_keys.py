@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,8 @@ from dpedkit.errors import CameraError
 from dpedkit.files import storage_error
 
 KEY_NAME = "adbkey"
+
+_log = logging.getLogger(__name__)
 
 
 def load_signer(folder: Path) -> CryptographySigner:
@@ -30,6 +34,7 @@ def load_signer(folder: Path) -> CryptographySigner:
     try:
         if not private.exists():
             _create(private)
+        _close_to_others(private)
         if not public.exists():
             _write_public(private, public)
         return CryptographySigner(str(private))
@@ -37,6 +42,19 @@ def load_signer(folder: Path) -> CryptographySigner:
         raise storage_error(error, private) from error
     except ValueError as error:
         raise CameraError(f"{private} is not an adb key: {error}", "move it away; a new one is made") from error
+
+
+def _close_to_others(private: Path) -> None:
+    """Whoever can read the key can run commands on every phone that trusts it."""
+    mode = stat.S_IMODE(private.stat().st_mode)
+    if mode & 0o077:
+        private.chmod(0o600)
+        _log.warning(
+            "%s could be read by others (mode %03o); it is 600 now. If somebody may have copied it, remove it: "
+            "a new one is made, and each phone asks again",
+            private,
+            mode,
+        )
 
 
 def _create(private: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from dpedkit.capture.camera import CameraInfo
 from dpedkit.errors import CameraError, SettingsError
@@ -32,9 +32,9 @@ _FRONT_S = 3.0
 def read_info(shell: Shell) -> CameraInfo:
     """Ask a phone who it is and how it feels, in one round trip."""
     keys = ("ro.product.manufacturer", "ro.product.model", "ro.serialno", "ro.build.version.release")
-    parts = _sections(shell, *(f"getprop {key}" for key in keys), "dumpsys battery", "df -k /sdcard/")
+    parts = _sections(shell, *(f"getprop {key}" for key in keys), "dumpsys battery", "df -k /sdcard/", "dumpsys power")
     make, model, serial, release = (_word(part) for part in parts[:4])
-    battery, df = parts[4:]
+    battery, df, power = parts[4:]
     percent = _number(r"^\s*level: (\d+)", battery)
     tenths_c = _number(r"^\s*temperature: (-?\d+)", battery)
     return CameraInfo(
@@ -45,6 +45,7 @@ def read_info(shell: Shell) -> CameraInfo:
         battery_percent=percent,
         free_bytes=_free_bytes(df),
         temperature_c=None if tenths_c is None else tenths_c / 10,
+        warnings=tuple(_warnings(battery, power)),
     )
 
 
@@ -88,6 +89,14 @@ def diagnose_phone(shell: Shell, settings: Settings) -> str:
     if focus and "/" in package and package.partition("/")[0] not in focus:
         return f"{focus} is in front, not its camera app {package.partition('/')[0]}"
     return ""
+
+
+def _warnings(battery: str, power: str) -> Iterator[str]:
+    sources = re.findall(r"^\s*\w+ powered: (\w+)", battery, re.MULTILINE)
+    if sources and "true" not in sources:
+        yield "it is not charged, so its screen will go off: plug it in, or set system.screen_off_timeout"
+    if _ASLEEP.search(power):
+        yield "its screen is off"
 
 
 def _unlock(name: str, shell: Shell) -> None:
