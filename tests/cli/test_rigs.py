@@ -139,3 +139,12 @@ def test_doctor_names_the_phone_that_does_not_know_our_key(simulated: Simulated,
     assert stranger.level == "problem"
     assert "is unauthorized" in stranger.found
     assert "Always allow" in stranger.remedy
+
+
+def test_without_libusb_phones_on_usb_are_not_seen_and_it_is_said(cli: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "usb1.py").write_text("raise OSError('libusb-1.0.so: cannot open shared object file')")
+    found = cli.run("devices", "--json", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}).stdout
+    assert "apt install libusb-1.0-0" in json.loads(found)["blind"]["adb"]
+    done = cli.run("doctor", "--json", cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}).stdout
+    findings = {finding["topic"]: finding for finding in json.loads(done)}
+    assert findings["adb on USB"]["level"] == "note"
