@@ -114,6 +114,10 @@ class Workspace:
         """Return the file of the rig called `name`."""
         return self.root / "rigs" / f"{name}.toml"
 
+    def calibration_file(self, rig: str) -> Path:
+        """Return the file that holds what `dpedkit calibrate` found about the devices of a rig."""
+        return self.root / "rigs" / "calibration" / f"{rig}.json"
+
     def simulated(self, rig: str) -> Path:
         """Return the state folder of a simulated rig: memory cards, truth, ports."""
         return self.root / ".simulated" / rig
