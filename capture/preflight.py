@@ -58,7 +58,7 @@ def preflight(
 ) -> list[Check]:
     """Return what speaks for and against firing `shots` shots now, device by device in the rig's order.
 
-    calibration      device name -> what is wrong with its calibration; a device that is not named has a fresh one
+    calibration      device name -> "what is wrong with its calibration; what to do"; those without have a fresh one
     host_free_bytes  room for the photos on this computer
     """
     devices = {device.name: device for device in rig.devices}
@@ -66,8 +66,8 @@ def preflight(
     for condition in conditions:
         checks += _device_checks(devices[condition.device], condition, rig.thresholds, shots)
         if warning := calibration.get(condition.device):
-            remedy = f"dpedkit calibrate --rig {rig.name}"
-            checks.append(Check(condition.device, "calibration", warning, "", "warn", remedy))
+            found, _, remedy = warning.rpartition("; ")
+            checks.append(Check(condition.device, "calibration", found, "", "warn", remedy))
     if host_free_bytes is not None:
         per_shot = sum(_bytes_per_shot(devices[condition.device], condition) for condition in conditions)
         checks.append(_space(HOST, host_free_bytes, shots * per_shot, rig.thresholds, "free some space on this disk"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from dpedkit.capture.calibration import calibration_warnings, load_calibrations
 from dpedkit.capture.connect import connect
 from dpedkit.capture.draft import ROLES, Found, draft_rig
 from dpedkit.capture.drivers import DRIVERS, Seen
 from dpedkit.capture.inspection import inspect, inspect_cameras, newest_endings
 from dpedkit.capture.preflight import Check, preflight
-from dpedkit.capture.rig import Device, load_rig
+from dpedkit.capture.rig import Device, Rig, load_rig
 from dpedkit.capture.session import DeviceReport, make_camera, probe
 from dpedkit.errors import CameraError, DpedError, NoWorkspace, UsageError
 from dpedkit.files import write_atomic
@@ -137,8 +139,24 @@ def check_rig(workspace: Workspace, rig_name: str, shots: int) -> list[Check]:
     rig = load_rig(workspace.rig_file(rig_name))
     with connect(rig, workspace.simulated(rig.name), workspace.keys) as connection:
         conditions = inspect(rig, connection.addresses, workspace.keys)
-    free_bytes = shutil.disk_usage(workspace.root).free
-    return preflight(rig, conditions, shots, host_free_bytes=free_bytes)
+    return preflight(
+        rig,
+        conditions,
+        shots,
+        calibration=calibration_notes(rig, workspace.calibration_file(rig_name)),
+        host_free_bytes=shutil.disk_usage(workspace.root).free,
+    )
+
+
+def calibration_notes(rig: Rig, file: Path) -> dict[str, str]:
+    """Return what is wrong with the devices' calibrations and what to do, as `preflight` takes it."""
+    known, now = load_calibrations(file), datetime.now(UTC)
+    notes = {}
+    for device in rig.devices:
+        alone = rig.model_copy(update={"devices": (device,)})
+        for line in calibration_warnings(alone, known, now):
+            notes[device.name] = line
+    return notes
 
 
 def _driver_for(address: str, connected: Mapping[str, str]) -> str:

@@ -107,7 +107,7 @@ def test_what_a_device_does_not_tell_is_said_and_stops_nothing() -> None:
 
 def test_warnings_of_drivers_and_of_the_calibration_are_shown() -> None:
     warned = with_info(CANON, warnings=("autopoweroff cannot be set",))
-    found = checks(warned, SONY, calibration={"sony": "never calibrated"})
+    found = checks(warned, SONY, calibration={"sony": "never calibrated; run it"})
     assert found["canon", "notice"].found == "autopoweroff cannot be set"
     assert (found["sony", "calibration"].found, found["sony", "calibration"].level) == ("never calibrated", "warn")
-    assert found["sony", "calibration"].remedy == "dpedkit calibrate --rig tripod"
+    assert found["sony", "calibration"].remedy == "run it"

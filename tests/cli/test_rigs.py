@@ -108,7 +108,7 @@ def test_a_fit_rig_is_green_and_an_unfit_one_says_what_to_do(cli: CommandLine, s
     checks = cli.json("rig", "check", cwd=simulated.root)
     assert {check["device"] for check in checks} == {*NAMES, "computer"}
     topics = {check["topic"] for check in checks if check["device"] == "sony"}
-    assert topics >= {"present", "settings", "battery", "space", "clock"}
+    assert topics >= {"present", "settings", "battery", "space", "clock", "calibration"}
     assert not [check for check in checks if check["level"] == "fail"]
     assert cli.run("rig", "check", cwd=simulated.root).stdout.splitlines()[-1] == "fit for a session"
 
