@@ -1,8 +1,8 @@
 """The shell and exec services of a simulated phone: the system's own sh, with Android's tools first in its PATH.
 
 A phone's paths are translated in one place, here: /sdcard and its other names in a command become the memory card's
-place on this machine, and that place in the output of shell: becomes /sdcard again; exec: is raw, as on a phone.
-The sh is an ordinary process of this user: whoever is let in by key may run any command.
+place on this machine, /dev/input/ the folder of the input device, and the card's place in the output of shell: becomes
+/sdcard again; exec: is raw, as on a phone. The sh is an ordinary process of this user: whoever is let in by key may run any command.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from dpedkit.capture.simulate.adb_input import InputDevice
 from dpedkit.capture.simulate.adb_sync import CARD_NAMES, host_path
 from dpedkit.capture.simulate.adb_tools import install_phone
 from dpedkit.capture.simulate.adb_wire import Stream, StreamClosed
@@ -78,9 +79,11 @@ class PhoneShell:
         self._root = Path(self._folder.name).resolve()
         self._card = bytes(self._root / "card")
         install_phone(self._root, body.card, device_props(body.spec))
+        self._input = InputDevice(self._root / "input", self._press_key)
 
     def close(self) -> None:
         """Take the tools away."""
+        self._input.close()
         self._folder.cleanup()
 
     def serve(self, stream: Stream, command: str, *, text: bool) -> None:
@@ -122,13 +125,24 @@ class PhoneShell:
         """Press the button for each line the tools write; ends when the last of them has."""
         with os.fdopen(events, "rb", buffering=0) as lines, os.fdopen(acknowledge, "wb", buffering=0) as answers:
             for _ in lines:
-                if fault := self._body.release():
-                    self._act_out(fault)
-                self._lock_screen()
+                self._press()
                 try:
                     answers.write(b"done\n")
                 except BrokenPipeError:
                     return
+
+    def _press(self) -> None:
+        """Press the button, and fail as the script says."""
+        if fault := self._body.release():
+            self._act_out(fault)
+        self._lock_screen()
+
+    def _press_key(self) -> None:
+        """Do what a key does: nothing while the phone sleeps, is locked or shows another app."""
+        at_pin = (self._root / "pin").exists()  # the attempt counts
+        is_up = (self._root / "awake").exists() and not (self._root / "locked").exists()
+        if at_pin or (is_up and "camera" in (self._root / "front").read_text().lower()):
+            self._press()
 
     def _feed(self, stream: Stream, process: subprocess.Popen[bytes], is_command: bool) -> None:
         """Hand what the client types to the process; kill the process when the client closes."""
@@ -170,7 +184,8 @@ class PhoneShell:
         stream.write(held)
 
     def _to_host(self, command: str) -> str:
-        return CARD_NAMES.sub(os.fsdecode(self._card).replace("\\", r"\\"), command)
+        on_host = CARD_NAMES.sub(os.fsdecode(self._card).replace("\\", r"\\"), command)
+        return on_host.replace("/dev/input/", f"{self._root}/input/")
 
     def _to_device(self, output: bytes) -> tuple[bytes, bytes]:
         """Return (a tail that may be the beginning of the card's place, the translated rest)."""
