@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,7 +14,7 @@ from dpedkit.capture.drivers import adb_pull
 from dpedkit.capture.drivers.adb_clock import PhoneClocks, choose_clocks
 from dpedkit.capture.drivers.adb_connect import connect_phone, explained
 from dpedkit.capture.drivers.adb_fire import bound_release, fire_script, parse_report
-from dpedkit.capture.drivers.adb_photos import DCIM, PhotoFinder, list_photos, suffix
+from dpedkit.capture.drivers.adb_photos import DCIM, PhotoFinder, ends_whole, list_photos
 from dpedkit.capture.drivers.adb_prepare import diagnose_phone, prepare_phone, read_info
 from dpedkit.capture.drivers.adb_prober import Prober
 from dpedkit.capture.drivers.adb_streams import Stream
@@ -24,7 +23,6 @@ from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
 from dpedkit.capture.drivers.adb_trigger import parse_trigger
 from dpedkit.errors import CameraError
 
-_JPEG_END = "ffd9"
 _LOOK_AGAIN_S = 0.06
 _SCRIPT_LEAD_S = 2.0
 
@@ -64,8 +62,8 @@ class AdbCamera:
         self._host_ns = host_ns
         self._device: QuickAdbDevice | None = None
         self._sync: SyncClient | None = None
-        self._prober: Prober | None = None
-        self._finder = PhotoFinder(self._ends_whole)
+        self._prober = Prober(self._open_stream, self.shell)
+        self._finder = PhotoFinder(functools.partial(ends_whole, self.shell))
         self._clocks: PhoneClocks | None = None
 
     def open(self) -> None:
@@ -77,8 +75,7 @@ class AdbCamera:
         self.close()
         self._device = connect_phone(self.name, self._address, self._keys, self._timeout_s)
         self._sync = SyncClient(self._device.open_stream)
-        self._prober = Prober(self._device.open_stream, self.shell)
-        self._finder = PhotoFinder(self._ends_whole)
+        self._finder = PhotoFinder(functools.partial(ends_whole, self.shell))
 
     def close(self) -> None:
         """Disconnect; safe to call twice and after an error."""
@@ -120,7 +117,6 @@ class AdbCamera:
         """
         clocks = self._phone_clocks()
         with self._talking("comparing clocks"):
-            assert self._prober is not None
             clocks.compare(self._prober.asking, self._host_ns)
         return clocks.wall_at(self._host_ns())
 
@@ -261,9 +257,3 @@ class AdbCamera:
 
     def _sleep_until(self, host_ns: int) -> None:
         time.sleep(max(0, host_ns - self._host_ns()) / 1e9)
-
-    def _ends_whole(self, photo: CameraFile) -> bool:
-        if suffix(photo.path) not in {".jpg", ".jpeg"}:
-            return False
-        end = self.shell(f"tail -c 2 {shlex.quote(photo.path)} | od -An -tx1")
-        return re.sub(r"\s", "", end) == _JPEG_END

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from dpedkit.capture.drivers.adb_sync import Entry, SyncClient
 DCIM = "/sdcard/DCIM"
 
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".heic", ".heif", ".dng"})
+_MOST_BOXES = 8
 _MOST_FOLDERS = 4  # below each other; a link to a folder above would have no end
 _REST_S = 0.05
 _SETTLED_S = 1.5
@@ -127,6 +130,36 @@ def list_photos(sync: SyncClient, folder: str = DCIM, depth: int = 0) -> Iterato
             yield from list_photos(sync, f"{folder}/{entry.name}", depth + 1)
         elif entry.is_file and is_photo(entry.name):
             yield _photo(folder, entry)
+
+
+def ends_whole(shell: Callable[[str], str], photo: CameraFile) -> bool:
+    """Whether a file ends as its format does: a JPEG with its marker, a HEIC with the end of its last box.
+
+    False also where the phone has no tool to look, and for formats whose end is not told by their beginning (DNG).
+
+    shell  runs a command on the phone and returns what it prints
+    """
+    quoted = shlex.quote(photo.path)
+    if suffix(photo.path) in {".jpg", ".jpeg"}:
+        return _bytes_of(shell(f"tail -c 2 {quoted} | od -An -tx1")) == b"\xff\xd9"
+    if suffix(photo.path) not in {".heic", ".heif"}:
+        return False
+    at_bytes = 0
+    for _ in range(_MOST_BOXES):  # ISO 14496-12: size and name of each box, one after another
+        head = _bytes_of(shell(f"od -An -tx1 -j {at_bytes} -N 16 {quoted}"))
+        size = int.from_bytes(head[:4]) if len(head) >= 8 else 0
+        size = int.from_bytes(head[8:16]) if size == 1 else size
+        if size < 8:
+            return False
+        at_bytes += size
+        if at_bytes >= photo.size_bytes:
+            return at_bytes == photo.size_bytes
+    return False
+
+
+def _bytes_of(dump: str) -> bytes:
+    """Return what `od -An -tx1` shows; nothing where it says something else."""
+    return bytes.fromhex(dump) if re.fullmatch(r"(\s*[0-9a-f]{2})*\s*", dump) else b""
 
 
 def is_photo(name: str) -> bool:

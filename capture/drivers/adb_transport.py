@@ -19,6 +19,8 @@ from adb_shell.transport.base_transport import BaseTransport
 
 from dpedkit.capture.drivers.adb_streams import Packet, Stream, Streams
 
+_LEAST_TIMEOUT_S = 0.01  # for libusb less than a millisecond is for ever, and for a socket zero is not to wait at all
+
 
 class QuickTcpTransport(BaseTransport):  # type: ignore[misc]  # adb_shell is untyped
     """A TCP connection to a phone. Every call ends within its timeout, with OSError where the phone is gone."""
@@ -84,6 +86,7 @@ class QuickAdbDevice(AdbDevice):  # type: ignore[misc]  # adb_shell is untyped
 
 class _QuickIo(_AdbIOManager):  # type: ignore[misc]  # adb_shell is untyped
     def read_packet(self, timeout_s: float) -> Packet:
+        timeout_s = max(timeout_s, _LEAST_TIMEOUT_S)
         return self._read_packet_from_device(_AdbTransactionInfo(None, None, timeout_s, timeout_s))
 
     def send_packet(self, command: bytes, local_id: int, remote_id: int, data: bytes, timeout_s: float) -> None:

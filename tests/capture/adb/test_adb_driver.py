@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import stat
+import struct
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +20,7 @@ import pytest
 from dpedkit.capture.camera import CameraFile
 from dpedkit.capture.drivers.adb import AdbCamera
 from dpedkit.capture.drivers.adb_keys import load_signer
+from dpedkit.capture.drivers.adb_photos import ends_whole
 from dpedkit.capture.simulate.adb_daemon import AdbDaemon
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed, SettingsError
 
@@ -227,6 +230,27 @@ def test_a_raw_and_a_jpeg_with_notes_behind_it_are_whole_when_they_rest(camera: 
     (body.card / "DCIM/Camera/new.jpg").write_bytes(JPEG + b"maker's notes")
     photos = wait_for_photos(camera, count=2)
     assert [photo.name for photo in photos] == ["new.dng", "new.jpg"]
+
+
+def test_a_heic_is_whole_with_its_last_box(camera: AdbCamera, body: Any) -> None:
+    def box(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I4s", 8 + len(data), name) + data
+
+    large = struct.pack(">I4sQ", 1, b"mdat", 16 + 5000) + bytes(5000)
+    whole = box(b"ftyp", b"heic") + box(b"meta", bytes(300)) + large
+    path = body.card / "DCIM/Camera/it's new.heic"
+    photo = CameraFile("/sdcard/DCIM/Camera/it's new.heic", len(whole))
+    for data, is_whole in (
+        (whole, True),
+        (whole[:-1], False),
+        (whole + b"x", False),
+        (whole[:40], False),
+        (b"", False),
+    ):
+        path.write_bytes(data)
+        assert ends_whole(camera.shell, dataclasses.replace(photo, size_bytes=len(data))) == is_whole
+    path.write_bytes(whole)
+    assert wait_for_photos(camera) == [photo]
 
 
 def test_a_pull_is_byte_exact(camera: AdbCamera, body: Any, tmp_path: Path) -> None:

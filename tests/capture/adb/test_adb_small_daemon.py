@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dpedkit.capture.drivers.adb import AdbCamera
+from dpedkit.capture.drivers.adb_clock import CLOCKS, UPTIME
 from dpedkit.errors import CameraError, PullFailed
 from tests.capture.adb.small_daemon import SmallDaemon
 
@@ -92,6 +94,44 @@ def test_a_shot_with_a_phone_that_has_little(
         shoot(camera, daemon, tmp_path / "copy")
     finally:
         camera.close()
+
+
+OLD_DATE = '#!/bin/sh\ncase $1 in *N) echo "$(/bin/date +%s)N" ;; *) exec /bin/date "$@" ;; esac\n'
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 0.15, 1.2])
+def test_an_old_phone_whose_date_knows_seconds_only_waits_by_its_uptime(
+    phone: Callable[..., SmallDaemon], keys: Path, wait_s: float
+) -> None:
+    daemon = phone(tuple(tool for tool in TOUCHING if tool != "date"), sh=shutil.which("dash") or "/bin/sh")
+    (daemon.tools / "date").write_text(OLD_DATE)
+    (daemon.tools / "date").chmod(0o755)
+    camera = AdbCamera("old", f"tcp:127.0.0.1:{daemon.port}", {}, keys=keys, trigger=f"shell:: >{daemon.card}/now")
+    offset = camera.clock_offset()
+    assert abs(offset.offset_ns) <= offset.bound_ns < 500_000_000
+    at_ns = time.time_ns() + round(wait_s * 1e9)
+    release = camera.fire(at_ns)
+    fired_ns = (daemon.card / "now").stat().st_mtime_ns
+    assert release.earliest_ns - 10_000_000 <= fired_ns <= release.latest_ns + 10_000_000
+    assert fired_ns > at_ns - 30_000_000
+    camera.close()
+
+
+def test_a_phone_without_any_clock_to_wait_by_is_fired_from_here(
+    phone: Callable[..., SmallDaemon], keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = phone(tuple(tool for tool in TOUCHING if tool != "date"), sh=shutil.which("dash") or "/bin/sh")
+    (daemon.tools / "date").write_text(OLD_DATE)
+    (daemon.tools / "date").chmod(0o755)
+    hidden = dataclasses.replace(UPTIME, value="$(read n _ </proc/none && echo $n)")
+    monkeypatch.setattr("dpedkit.capture.drivers.adb_clock.CLOCKS", (*CLOCKS[:3], hidden))
+    camera = AdbCamera("old", f"tcp:127.0.0.1:{daemon.port}", {}, keys=keys, trigger=f"shell:: >{daemon.card}/now")
+    at_ns = time.time_ns() + 3_000_000_000
+    release = camera.fire(at_ns)
+    fired_ns = (daemon.card / "now").stat().st_mtime_ns
+    assert at_ns <= release.earliest_ns <= fired_ns + 10_000_000
+    assert fired_ns - 10_000_000 <= release.latest_ns
+    camera.close()
 
 
 def test_a_setting_that_the_rig_asks_for_is_not_optional(phone: Callable[..., SmallDaemon], keys: Path) -> None:
