@@ -95,21 +95,16 @@ class Collector:
         """Take one piece of the first photo that waits; attach it to its shot when it is whole.
 
         Raises:
-            CameraError: the connection broke.
+            CameraError: the connection broke, or what came is not what was announced; see `lose`.
             StorageError: the disk is full.
         """
         incoming = self._incoming[0]
+        if not incoming.step():
+            return
         try:
-            if not incoming.step():
-                return
             looked = incoming.look()
-        except PullFailed as error:
+        except PullFailed as error:  # damaged, perhaps on its way: pull it again
             _log.debug("%s: %s", self._device.name, error.cause)
-            if self.debts:
-                self.debts[0].error = error
-            if not incoming.may_try_again:
-                self._incoming.popleft()
-                self._give_up_oldest(error)
             return
         self._incoming.popleft()
         self._attach(incoming, looked)

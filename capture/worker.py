@@ -37,6 +37,7 @@ _AWAKE_EVERY_S = 10.0
 _INFO_EVERY_S = 60.0
 _LATE_LOOK_EVERY_S = 1.0  # for photos of shots that were given up
 _RECONNECT_EVERY_S = 1.0
+_RETURN_S = 3.0  # a shot waits this long for a device that was lost; longer, and it is fired without
 _AFTER_FAILED_FIRE_S = 5.0  # a release that failed may have been heard all the same
 _IDLE_S = 0.1
 _FIRE_LEAD_NS = 400_000_000  # the camera is left to `fire` this long before the release; it waits better than we do
@@ -80,7 +81,7 @@ class Worker:
         self._collector = Collector(device, camera, folder, tell, self.handling.stamp)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._next: Order | None = None
-        self._connected = False
+        self._connected = self._is_given_up = False
         self._due_s: dict[str, float] = {}
         self._thread = Thread(target=self._run, name=f"camera-{device.name}", daemon=True)
         self._thread.start()
@@ -148,9 +149,16 @@ class Worker:
             return self._camera.info(), self._camera.clock_offset()
 
     def arm(self) -> ClockOffset | None:
-        """Return the camera's clock against the host's; a device that was lost is connected anew."""
-        if not self._connected:
-            self._connect()
+        """Return the camera's clock against the host's; a device that was lost is waited for a little, once."""
+        patience_s = time.monotonic() + (0 if self._is_given_up else _RETURN_S)
+        while not self._connected:
+            try:
+                self._connect()
+            except DpedError:
+                if time.monotonic() > patience_s:
+                    self._is_given_up = True
+                    raise
+                time.sleep(_IDLE_S)
         return self._collector.clock
 
     def collect(self) -> None:
@@ -282,7 +290,7 @@ class Worker:
             self._camera.prepare()
             self._collector.clock = self._camera.clock_offset()
         self._due_s |= {"clock": time.monotonic() + _CLOCK_EVERY_S, "info": time.monotonic() + _INFO_EVERY_S}
-        self._connected = True
+        self._connected, self._is_given_up = True, False
         self._collector.news()
 
     def _disconnect(self) -> None:

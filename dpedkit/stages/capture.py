@@ -94,7 +94,7 @@ def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = la
         report = CaptureReport()
         for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
             if unfinished.is_killed:
-                rig.finish(unfinished.key, report, hear)
+                rig.finish(unfinished, report, hear)
         report.resumed = [shot for shot in report.resumed if shot.status == "complete"]  # `status` tells of the others
         report.missing.clear()
         rig.capture(wish, report, hear)
@@ -110,9 +110,7 @@ def resume_sessions(workspace: Workspace, rig_name: str, hear: Hear = lambda _ev
     with _Rig.opened(workspace, rig_name) as rig:
         report = CaptureReport()
         for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
-            shots = rig.finish(unfinished.key, report, hear)
-            if unfinished.is_last:
-                rig.capture_the_rest(unfinished, shots, report, hear)
+            rig.finish(unfinished, report, hear, go_on=unfinished.is_last)
     return report
 
 
@@ -175,10 +173,17 @@ class _Rig:
             settings = {"rig": self.rig.model_dump(mode="json", by_alias=True), "wish": asdict(wish), "is_open": True}
             devices = [DeviceRecord(device.name, device.role) for device in self.rig.devices]
             self.corpus.store.add_session(SessionRecord(key, self.rig.name, time.time_ns(), settings), devices)
-            self._shoot(session, key, _Requests(wish), report, hear)
+            recorder = self._recorder(key)
+            self._shoot(session, recorder, _Requests(wish), hear)
+        self.corpus.store.update_session(key, {"is_open": False})
+        report.session, report.shots = key, [recorder.summaries[number] for number in sorted(recorder.summaries)]
 
-    def finish(self, key: str, report: CaptureReport, hear: Hear) -> list[ShotSummary]:
-        """Bring over what is still on the devices for an earlier session's shots; return how all of them stand."""
+    def finish(self, unfinished: Unfinished, report: CaptureReport, hear: Hear, *, go_on: bool = False) -> None:
+        """Bring over what is still on the devices for an earlier session's shots.
+
+        go_on  fire, too, what the session was asked for and did not get: bad shots again, then those never fired
+        """
+        key = unfinished.key
         recorder = self._recorder(key)
 
         def tell(event: Event) -> None:
@@ -189,36 +194,35 @@ class _Rig:
         known = self._known(key)
         for shot in known:
             recorder.restore(shot.past, status=shot.status, reason=shot.reason, flags=shot.flags)
+        begun = set(recorder.summaries)
         with self._session(key, needs_all=False) as session:
             finish(session, known, self.workspace.photos / key, tell)
+            requests = _Requests(
+                Wish(**unfinished.settings["wish"]),
+                next_number(self.workspace, self.corpus, key),
+                [recorder.summaries[number] for number in sorted(begun)],
+            )
             report.missing |= {name: error.cause for name, error in session.missing.items()}
+            if go_on and requests.wants_more and not session.missing:
+                self.corpus.store.update_session(key, {"is_open": True})
+                self._shoot(session, recorder, requests, hear)
         if not report.missing:
             self.corpus.store.update_session(key, {"is_open": False})
-        report.resumed += [
-            recorder.summaries[shot.past.shot.plan.number] for shot in known if shot.status != "complete"
-        ]
-        return [recorder.summaries[number] for number in sorted(recorder.summaries)]
-
-    def capture_the_rest(
-        self, unfinished: Unfinished, shots: list[ShotSummary], report: CaptureReport, hear: Hear
-    ) -> None:
-        """Fire what a session was asked for and did not get: bad shots again, then those that were never fired."""
-        wish = Wish(**unfinished.settings["wish"])
-        requests = _Requests(wish, next_number(self.workspace, self.corpus, unfinished.key), shots)
-        if not requests.wants_more:
-            return
-        self.corpus.store.update_session(unfinished.key, {"is_open": True})
-        with self._session(unfinished.key) as session:
-            self._shoot(session, unfinished.key, requests, report, hear)
-
-    def _shoot(self, session: Session, key: str, requests: _Requests, report: CaptureReport, hear: Hear) -> None:
-        recorder = self._recorder(key)
+        changed = [shot.past.shot.plan.number for shot in known if shot.status != "complete"]
         report.session = key
+        report.resumed += [recorder.summaries[number] for number in changed]
+        report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries.keys() - begun)]
+
+    def _shoot(self, session: Session, recorder: Recorder, requests: _Requests, hear: Hear) -> None:
+        is_first = True
 
         def next_shot() -> ShotRequest | None:
+            nonlocal is_first
             request = requests.next()
-            if request is not None and request.retry_of is None and recorder.summaries:
-                self.connection.next_scene()
+            if request is not None:
+                if request.retry_of is None and not is_first:
+                    self.connection.next_scene()
+                is_first = False
             return request
 
         def tell(event: Event) -> None:
@@ -230,11 +234,9 @@ class _Rig:
                     session.delete(photo)
                 case Settled(result):
                     requests.settled(result.plan.number, recorder.summaries[result.plan.number])
-            report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries)]
             hear(event)
 
         session.run(next_shot, tell)
-        self.corpus.store.update_session(key, {"is_open": False})
 
     def _recorder(self, key: str) -> Recorder:
         return Recorder(self.workspace, self.corpus, key, self.rig.thresholds.skew_ms)

@@ -1,0 +1,28 @@
+"""A few of the items that `make soak` runs in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faults
+import pytest
+from kills import kill_and_resume
+from rehearsal import Rehearsal
+
+from dpedkit.capture.simulate.faults import FAULTS
+
+
+def test_killed_captures_are_resumed_and_lose_nothing(tmp_path: Path) -> None:
+    rig = Rehearsal(tmp_path / "ws")
+    with rig.running():
+        for seed in (1000, 1001, 1002):
+            kill_and_resume(rig, seed)
+
+
+def test_every_fault_has_an_outcome() -> None:
+    assert FAULTS.keys() == faults.OUTCOMES.keys()
+
+
+@pytest.mark.parametrize(("fault", "device"), faults.CASES)
+def test_a_fault_is_recovered_or_reported(tmp_path: Path, fault: str, device: str) -> None:
+    faults.suffer(tmp_path, fault, device)
