@@ -14,7 +14,7 @@ from typing import Any
 import gphoto2 as gp
 
 from dpedkit.capture.camera import CameraFile, CameraInfo, ClockOffset, Release
-from dpedkit.capture.drivers.gphoto2_calls import free_bytes
+from dpedkit.capture.drivers.gphoto2_calls import delete_file, free_bytes
 from dpedkit.capture.drivers.gphoto2_clock import SecondsClock
 from dpedkit.capture.drivers.gphoto2_connect import SERIALS, detect, hang_up, open_ptpip, open_usb
 from dpedkit.capture.drivers.gphoto2_errors import LOST, explain
@@ -79,6 +79,7 @@ class Gphoto2Camera:
         self._arrivals.begin()
         with self._explained("reading its settings") as camera:
             self._config_names = setting_names(camera)
+            self._arrivals.take_news(camera)  # a camera that fell silent meanwhile only seems to have fewer settings
 
     def close(self) -> None:
         """Disconnect; safe to call twice and after an error."""
@@ -89,7 +90,10 @@ class Gphoto2Camera:
     def info(self) -> CameraInfo:
         """Ask the camera who it is and how it feels."""
         with self._explained("reading its state") as camera:
-            shown = {name: str(read_setting(camera, name)) for name in self._config_names & _IDENTITY}
+            shown = {}
+            for name in self._config_names & _IDENTITY:
+                with _lost_only():
+                    shown[name] = str(read_setting(camera, name))
             room_bytes = free_bytes(camera)
         battery = shown.get("batterylevel", "").rstrip("%")
         return CameraInfo(
@@ -196,7 +200,7 @@ class Gphoto2Camera:
                     "look at it in the camera",
                 )
             folder, _, name = photo.path.rpartition("/")
-            camera.file_delete(folder, name)
+            delete_file(camera, folder, name)
 
     def diagnose(self) -> str:
         """Say what may have kept a photo from coming; "" where nothing seems wrong."""
@@ -213,12 +217,10 @@ class Gphoto2Camera:
         if _STAY_ON in self._config_names:
             with self._explained(f"setting {_STAY_ON}") as camera:
                 wanted = self._settings.get(_STAY_ON, 0)
-                try:
+                self._warnings = (f"{_STAY_ON} cannot be set to {wanted}: do it in the camera's menu",)
+                with suppress(CameraError), _lost_only():
                     apply_setting(camera, self._called, self._config_names, _STAY_ON, wanted, patience_s=0)
-                except (CameraError, gp.GPhoto2Error) as error:
-                    if isinstance(error, gp.GPhoto2Error) and error.code in LOST:
-                        raise
-                    self._warnings = (f"{_STAY_ON} cannot be set to {wanted}: do it in the camera's menu",)
+                    self._warnings = ()
 
     def _camera(self) -> Any:
         """Return the open camera."""
@@ -258,3 +260,13 @@ class Gphoto2Camera:
             if error.code in LOST:
                 self.close()
             raise explain(error.code, error.string, self.name, self._address, doing) from error
+
+
+@contextmanager
+def _lost_only() -> Iterator[None]:
+    """Pass over what a camera refuses, not over a broken conversation."""
+    try:
+        yield
+    except gp.GPhoto2Error as error:
+        if error.code in LOST:
+            raise

@@ -1,7 +1,7 @@
-"""Two calls of libgphoto2 that python-gphoto2 makes without letting other threads run.
+"""Three calls of libgphoto2 that python-gphoto2 makes without letting other threads run.
 
-While a camera that has frozen is hung up on, or a slow one counts its free space, every other camera's thread would
-stand still. ctypes makes the same calls in the same library and lets them run.
+While a camera that has frozen is hung up on, or a slow one counts its free space or deletes, every other camera's
+thread would stand still. ctypes makes the same calls in the same library and lets them run.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ def exit_camera(camera: Any) -> int:
     with _descriptor_0_kept():
         result: int = _library.gp_camera_exit(_pointer(camera), None)
     return result
+
+
+def delete_file(camera: Any, folder: str, name: str) -> None:
+    """Remove a file from a camera.
+
+    Raises:
+        GPhoto2Error: it does not answer, or does not want to.
+    """
+    gp.check_result(_library.gp_camera_file_delete(_pointer(camera), folder.encode(), name.encode(), None))
 
 
 def free_bytes(camera: Any) -> int | None:

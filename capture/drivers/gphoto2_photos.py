@@ -10,6 +10,7 @@ from typing import Any
 import gphoto2 as gp
 
 from dpedkit.capture.camera import CameraFile
+from dpedkit.capture.drivers.gphoto2_errors import LOST
 
 _SUFFIXES = (".jpg", ".jpeg", ".cr2", ".cr3", ".crw", ".nef", ".arw", ".dng", ".heic", ".heif", ".hif", ".tif")
 _JPEG, _JPEG_END = (".jpg", ".jpeg"), b"\xff\xd9"
@@ -17,6 +18,7 @@ _LEAST_PIECE_BYTES, _MOST_PIECE_BYTES = 64 << 10, 1 << 20  # some EOS bodies fai
 _PIECE_S = 0.1  # other calls wait as long as a piece takes
 _NO_DOUBT_S = 8.0  # a release whose photo has not been announced by then is looked into, then after twice as long, ...
 _LAST_DOUBT_S = 64.0
+_NEWS_S = 0.2
 _SETTLING_S = 1.5  # a photo that looks unfinished for so long is looked into
 
 
@@ -107,10 +109,14 @@ class Arrivals:
         self._owed += 1
 
     def take_news(self, camera: Any, wait_ms: int = 0) -> bool:
-        """Take in what the camera has to tell, waiting at most `wait_ms` for it; return whether photos are among it."""
+        """Take in what the camera has to tell, waiting at most `wait_ms` for it; return whether photos are among it.
+
+        A camera whose capture mode cannot be entered has news without end: some are left for the next time.
+        """
         news = False
+        enough_s = time.monotonic() + wait_ms / 1000 + _NEWS_S
         event, what = camera.wait_for_event(wait_ms)
-        while event != gp.GP_EVENT_TIMEOUT:
+        while event != gp.GP_EVENT_TIMEOUT and time.monotonic() < enough_s:
             if event in (gp.GP_EVENT_FILE_ADDED, gp.GP_EVENT_FILE_CHANGED):
                 news |= self.announce(camera, f"{what.folder.rstrip('/')}/{what.name}")
             event, what = camera.wait_for_event(0)
@@ -120,7 +126,12 @@ class Arrivals:
         """Take a path the camera told; return whether it is a photo."""
         if not path.lower().endswith(_SUFFIXES):
             return False
-        self._see(describe(camera, path), announced=True)
+        try:
+            self._see(describe(camera, path), announced=True)
+        except gp.GPhoto2Error as error:
+            if error.code in LOST:
+                raise
+            return False  # it has been deleted since
         return True
 
     def look(self, camera: Any, known: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gphoto2 as gp
 
 from dpedkit.capture.camera import Release
-from dpedkit.capture.drivers.gphoto2_errors import BUSY
+from dpedkit.capture.drivers.gphoto2_errors import BUSY, LOST
 
 EOS_RELEASE = "eosremoterelease"
 _PRESS = ("Press Full MF", "Immediate", "Press Full")  # the first is of libgphoto2 2.5.34, the others are older
@@ -64,8 +64,9 @@ def press_at(button: ShutterButton, at_ns: int, clock_ns: Callable[[], int]) -> 
             place = button.press()
         except gp.GPhoto2Error as error:
             if error.code != BUSY or clock_ns() > given_up_ns:
-                with suppress(gp.GPhoto2Error):  # it may have gone half-way down
-                    button.let_go()
+                if error.code not in LOST:
+                    with suppress(gp.GPhoto2Error):  # it may have gone half-way down
+                        button.let_go()
                 raise
         else:
             break
