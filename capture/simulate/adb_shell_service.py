@@ -2,7 +2,8 @@
 
 A phone's paths are translated in one place, here: /sdcard and its other names in a command become the memory card's
 place on this machine, /dev/input/ the folder of the input device, and the card's place in the output of shell: becomes
-/sdcard again; exec: is raw, as on a phone. The sh is an ordinary process of this user: whoever is let in by key may run any command.
+/sdcard again; exec: is raw, as on a phone.
+The sh is an ordinary process of this user: whoever is let in by key may run any command.
 """
 
 from __future__ import annotations

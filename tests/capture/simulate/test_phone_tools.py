@@ -57,8 +57,6 @@ def test_raw_events_reach_the_shutter_of_the_camera_app(phone: Switched) -> None
         return f"[ -w /dev/input/event2 ] && printf '{octal}' >/dev/input/event2"
 
     client.shell(key(POWER_KEY))
-    client.shell(f"input keyevent HOME; {key(CAMERA_KEY)}")
-    client.shell("am start -a android.media.action.STILL_IMAGE_CAMERA")
     before_ns = time.time_ns()
     client.shell(key(CAMERA_KEY))
     (path,) = phone.whole(client, 1)
