@@ -63,17 +63,19 @@ def test_no_file(switch_on: SwitchOn, name: str) -> None:
 
 @BOTH
 def test_late_file(switch_on: SwitchOn, name: str) -> None:
-    device = switch_on(name, fault("late_file", 1, after_s=0.6))
+    device = switch_on(name, fault("late_file", 2, after_s=1.5))
     landed: list[tuple[Path, int]] = []
     device.body.subscribe(lambda path: landed.append((path, time.time_ns())))
     client = device.connect()
     client.fire()
+    device.whole(client, 1)  # from now on a photo is rendered ahead, and quick
     client.fire()
-    first, second = device.whole(client, 2)
-    wait(lambda: len(landed) == 2)
-    assert [path.name for path, _ in landed] == [PurePosixPath(second).name, PurePosixPath(first).name]
-    assert landed[1][1] - device.truth(first).shutter_ns >= 0.6e9
-    assert first < second  # it has the name that it would have had
+    client.fire()
+    first, late, third = device.whole(client, 3)
+    wait(lambda: len(landed) == 3)
+    assert [path.name for path, _ in landed] == [PurePosixPath(path).name for path in (first, third, late)]
+    assert landed[2][1] - device.truth(late).shutter_ns >= 1.5e9
+    assert first < late < third  # it has the name that it would have had
 
 
 @BOTH
