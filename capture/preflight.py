@@ -85,7 +85,7 @@ def _device_checks(device: Device, condition: Condition, limits: Thresholds, sho
         yield Check(name, "settings", condition.refusal.cause, "", "fail", condition.refusal.remedy)
     else:
         yield Check(name, "settings", "applied and verified")
-    if condition.trouble:
+    if condition.trouble and condition.refusal is None:  # which would say it twice
         yield Check(name, "state", condition.trouble, "", "fail", "look at its screen")
     yield from _supplies(device, condition, limits, shots)
     yield _clock(device, condition, limits)

@@ -131,6 +131,25 @@ def test_a_fit_rig_is_green_and_an_unfit_one_says_what_to_do(cli: CommandLine, s
     assert json.loads(cli.run("rig", "check", "--json", cwd=simulated.root).stdout)
 
 
+def test_what_is_wrong_with_a_device_is_what_the_check_finds(cli: CommandLine, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    cli.run("init", root, "--rig", "simulated", cwd=tmp_path)
+    set_scale(root, 0.06)
+    faults = {"dslr": "card_full", "sony": "screen_locked", "blackberry": "battery_low", "iphone": "unauthorized"}
+    with (root / "rigs" / "tripod.toml").open("a") as rig:
+        for device, fault in faults.items():
+            rig.write(f'[[simulated.fault]]\ndevice = "{device}"\nfault = "{fault}"\n')
+    checks = cli.json("rig", "check", cwd=root, code=4)
+    assert [(check["device"], check["topic"]) for check in checks if check["level"] == "fail"] == [
+        ("dslr", "state"),
+        ("dslr", "space"),
+        ("sony", "settings"),
+        ("blackberry", "battery"),
+        ("iphone", "present"),
+    ]
+    assert all(check["remedy"] for check in checks if check["level"] == "fail")
+
+
 def test_doctor_names_the_phone_that_does_not_know_our_key(simulated: Simulated, tmp_path: Path) -> None:
     address = simulated.addresses["sony"]
     (known,) = phone_findings([address], simulated.root / "rigs" / "keys")
