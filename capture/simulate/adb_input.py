@@ -34,7 +34,9 @@ class InputDevice:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; safe to call twice."""
+        if self._closing:
+            return
         self._closing = True
         os.write(self._pipe, _END)
         self._thread.join()
