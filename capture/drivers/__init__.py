@@ -50,6 +50,7 @@ class Driver:
               does not understand it; empty: no trigger takes more than its name
     files     the file endings that its devices can make; empty: whatever a rig file says
     has_keys  it proves who we are: it is also given keys=, the folder of this computer's keys
+    has_trace it can record what is said: it is also given trace=, a capture.trace.Trace, where one is wanted
     detector  "module:function" that returns what is connected by USB, as a list of `Seen`; empty: it cannot look
     """
 
@@ -59,6 +60,7 @@ class Driver:
     parser: str = ""
     files: tuple[str, ...] = ()
     has_keys: bool = False
+    has_trace: bool = False
     detector: str = ""
 
     def load(self) -> Callable[..., Camera]:
@@ -104,6 +106,7 @@ DRIVERS = MappingProxyType(
             schemes=("usb", "ptpip"),
             triggers={"eos": (60, 300), "ptp": (200, 500)},
             files=("jpg", "heic", "cr2", "cr3", "nef", "arw", "dng"),
+            has_trace=True,
             detector="dpedkit.capture.drivers.gphoto2_connect:detect",
         ),
         "adb": Driver(

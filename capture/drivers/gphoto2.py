@@ -21,6 +21,8 @@ from dpedkit.capture.drivers.gphoto2_errors import LOST, explain
 from dpedkit.capture.drivers.gphoto2_photos import Arrivals, describe, read_end, read_pieces, walk_photos
 from dpedkit.capture.drivers.gphoto2_release import EOS_RELEASE, ShutterButton, eos_button, press_at, ptp_button
 from dpedkit.capture.drivers.gphoto2_settings import Value, apply_setting, read_setting, setting_names
+from dpedkit.capture.drivers.gphoto2_trace import traced
+from dpedkit.capture.trace import Trace
 from dpedkit.errors import CameraError, PullFailed
 
 __all__ = ["Gphoto2Camera", "detect"]
@@ -28,6 +30,7 @@ __all__ = ["Gphoto2Camera", "detect"]
 _IDENTITY = {"manufacturer", "cameramodel", "deviceversion", "batterylevel", *SERIALS}
 _ON_THE_CARD: Mapping[str, Value] = {"capturetarget": "Memory card"}
 _STAY_ON = "autopoweroff"
+_PRIVATE = {"ownername", "artist", "copyright", *SERIALS}
 _CLOCKS = ("datetimeutc", "datetime")
 _WAIT_MS = 100
 _QUIET_MS = 80  # before a release the wire is left alone
@@ -42,6 +45,7 @@ class Gphoto2Camera:
     address   "usb:SERIAL", "usb:" (the only one) or "ptpip:HOST[:PORT]"
     settings  libgphoto2's config names -> the name of the choice, or a number
     trigger   "eos" (Canon's remote release), "ptp" (plain capture); "": the better one the camera has
+    trace     records what is said
     clock_ns  the host's wall clock
     """
 
@@ -52,6 +56,7 @@ class Gphoto2Camera:
         settings: Mapping[str, Value] | None = None,
         *,
         trigger: str = "",
+        trace: Trace | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.name = name
@@ -59,6 +64,7 @@ class Gphoto2Camera:
         self._called = f"{name} ({address})"
         self._settings = {**_ON_THE_CARD, **(settings or {})}
         self._trigger = trigger
+        self._trace = trace
         self._clock_ns = clock_ns
         self._connected: Any = None
         self._config_names: frozenset[str] = frozenset()
@@ -75,17 +81,23 @@ class Gphoto2Camera:
         """
         self.close()
         connect = open_ptpip if self._address.startswith("ptpip:") else open_usb
-        self._connected = connect(self.name, self._address)
+        with traced(self._trace, self.name):
+            self._connected = connect(self.name, self._address)
         self._arrivals.begin()
         with self._explained("reading its settings") as camera:
             self._config_names = setting_names(camera)
             self._arrivals.take_news(camera)  # a camera that fell silent meanwhile only seems to have fewer settings
+            if self._trace is not None:
+                self._trace.reveal(
+                    self.name, [self._address.partition("usb:")[2], *_secrets(camera, self._config_names)]
+                )
 
     def close(self) -> None:
         """Disconnect; safe to call twice and after an error."""
         camera, self._connected = self._connected, None
         if camera is not None:
-            hang_up(camera)
+            with traced(self._trace, self.name):
+                hang_up(camera)
 
     def info(self) -> CameraInfo:
         """Ask the camera who it is and how it feels."""
@@ -255,11 +267,21 @@ class Gphoto2Camera:
     def _explained(self, doing: str) -> Iterator[Any]:
         """Yield the open camera; turn libgphoto2's errors into ours, and hang up where the conversation broke."""
         try:
-            yield self._camera()
+            with traced(self._trace, self.name):
+                yield self._camera()
         except gp.GPhoto2Error as error:
             if error.code in LOST:
                 self.close()
             raise explain(error.code, error.string, self.name, self._address, doing) from error
+
+
+def _secrets(camera: Any, names: frozenset[str]) -> list[str]:
+    """Return what a trace is not to tell."""
+    secrets = []
+    for name in names & _PRIVATE:
+        with _lost_only():
+            secrets.append(str(read_setting(camera, name)))
+    return secrets
 
 
 @contextmanager

@@ -124,8 +124,6 @@ def test_a_camera_that_stays_busy_is_an_error_that_says_so(eos: MinimalEos) -> N
 
 
 ACTIONS: dict[str, Callable[[Gphoto2Camera], object]] = {
-    "info": Gphoto2Camera.info,
-    "prepare": Gphoto2Camera.prepare,
     "fire": lambda camera: camera.fire(0),
     "new_photos": lambda camera: camera.new_photos(()),
 }
