@@ -189,7 +189,8 @@ def _packets(said: Sequence[Said]) -> Iterator[tuple[bool, _Packet]]:
 def _data(content: bytes) -> list[_Packet]:
     """Return an answer that is data."""
     start, end = struct.pack("<IQ", 0, len(content)), bytes(4) + content
-    return [_Packet(_START_DATA, start), _Packet(_END_DATA, end), _Packet(_RESPONSE, struct.pack("<HI", _OK, 0))]
+    response = struct.pack("<HII", _OK, 0, len(content))  # those who read a part want to know how much it was
+    return [_Packet(_START_DATA, start), _Packet(_END_DATA, end), _Packet(_RESPONSE, response)]
 
 
 def _code(request: _Packet) -> int:
