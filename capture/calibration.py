@@ -218,7 +218,20 @@ def stamp_lag(pairs: Sequence[tuple[Window, Window]]) -> StampLag:
         likely = lags[log_likelihood > log_likelihood.max() - _CREDIBLE] + origin
         missed = max(max(span_low - lag_ns, lag_ns - span_high) for span_low, span_high in spans)
         bound_ns = missed + float(np.abs(likely - lag_ns).max())
-    return StampLag(round(lag_ns), int(np.ceil(bound_ns)))
+    return StampLag(round(lag_ns), int(np.ceil(bound_ns + 2 * _unsteadiness_ns(pairs, near, lag_ns))))
+
+
+def _unsteadiness_ns(pairs: Sequence[tuple[Window, Window]], near: Sequence[bool], lag_ns: float) -> float:
+    """Return the standard deviation of the stamps that their windows' widths do not explain; mostly 0.
+
+    Stamps that shake by less than the windows are wide do not contradict each other; their middles spread all the same.
+    """
+    good = [pair for pair, is_near in zip(pairs, near, strict=True) if is_near]
+    spread = np.mean([(stamp.middle_ns - shutter.middle_ns - lag_ns) ** 2 for stamp, shutter in good])
+    widths = [(stamp.high_ns - stamp.low_ns, shutter.high_ns - shutter.low_ns) for stamp, shutter in good]
+    explained = np.mean([(a * a + b * b) / 12 for a, b in widths])  # two uniform distributions
+    chance = 1 + 2 * np.sqrt(0.8 / len(good))  # what so few shots may show by chance
+    return float(np.sqrt(max(0.0, spread - chance * explained)))
 
 
 def _overlap(stamp: Window, shutter: Window, lags: F64, origin: int) -> F64:

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The tests drive real programs: the stock adb and gphoto2 clients, and mksh, the shell of Android phones.
+# The tests drive real programs: the stock adb and gphoto2 clients, mksh (the shell of Android phones), and a browser.
 set -eu
 
 missing=
-for command in adb gphoto2 mksh; do
+for command in adb gphoto2 mksh chromium; do
     command -v "$command" >/dev/null || missing="$missing $command"
 done
 [ -n "$missing" ] || exit 0

@@ -223,6 +223,7 @@ class _Shooting:
                     self._run(session, plan.shots, moments)
                     lost = self._hopeless
             there = [device for device in there if device.name not in lost]
+            self._in_a_row.clear()
         self._progress.done()
 
     def _run(self, session: Session, shots: int, moments: _Moments) -> None:
