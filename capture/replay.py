@@ -143,7 +143,8 @@ class PtpReplay(_Peer):
             handle, offset = question[0].payload[10:14], int.from_bytes(question[0].payload[14:18], "little")
             content, piece = self._contents.setdefault(handle, bytearray()), b"".join(pieces)
             content.extend(bytes(max(0, offset + len(piece) - len(content))))
-            content[offset : offset + len(piece)] = piece
+            if any(piece):  # zeros stand for bytes the trace only counts; others may have been read before
+                content[offset : offset + len(piece)] = piece
 
     def _answer(self, question: Sequence[_Packet]) -> Sequence[_Packet]:
         request, code = question[0], _code(question[0])
