@@ -135,16 +135,15 @@ def test_what_is_wrong_with_a_device_is_what_the_check_finds(cli: CommandLine, t
     root = tmp_path / "ws"
     cli.run("init", root, "--rig", "simulated", cwd=tmp_path)
     set_scale(root, 0.06)
-    faults = {"dslr": "card_full", "sony": "screen_locked", "blackberry": "battery_low", "iphone": "unauthorized"}
+    faults = {"dslr": "battery_low", "sony": "screen_locked", "blackberry": "card_full", "iphone": "unauthorized"}
     with (root / "rigs" / "tripod.toml").open("a") as rig:
         for device, fault in faults.items():
             rig.write(f'[[simulated.fault]]\ndevice = "{device}"\nfault = "{fault}"\n')
     checks = cli.json("rig", "check", cwd=root, code=4)
     assert [(check["device"], check["topic"]) for check in checks if check["level"] == "fail"] == [
-        ("dslr", "state"),
-        ("dslr", "space"),
+        ("dslr", "battery"),
         ("sony", "settings"),
-        ("blackberry", "battery"),
+        ("blackberry", "space"),
         ("iphone", "present"),
     ]
     assert all(check["remedy"] for check in checks if check["level"] == "fail")
