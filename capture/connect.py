@@ -1,4 +1,4 @@
-"""Where a rig's devices are: at the addresses of its file, or, for simulated ones, wherever their processes listen."""
+"""A rig's devices: where they are (simulated ones: wherever their processes listen), and the driver of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dpedkit.capture.rig import SIMULATED, Rig, Timing
+from dpedkit.capture.camera import Camera
+from dpedkit.capture.drivers import find_driver
+from dpedkit.capture.rig import SIMULATED, Device, Rig, Timing
 from dpedkit.capture.simulate.faults import FAULTS, ScriptedFault
 
 if TYPE_CHECKING:
@@ -69,3 +71,13 @@ def simulated_config(rig: Rig) -> SimulatedConfig:
         for device in rig.rehearsal
     }
     return SimulatedConfig(said.scale, said.seed, str(said.scenes) if said.scenes else None, devices)
+
+
+def make_camera(device: Device, address: str, keys: Path) -> Camera:
+    """Make a device's camera, unopened.
+
+    keys  folder of this computer's adb key
+    """
+    driver = find_driver(device.driver)
+    options: dict[str, object] = {"trigger": device.trigger} | ({"keys": keys} if driver.has_keys else {})
+    return driver.load()(device.name, address, device.settings, **options)

@@ -88,4 +88,12 @@ class DeviceNews:
     why: str = ""
 
 
-Event = Planned | Fired | Ready | Stored | Failed | Settled | Stray | DeviceNews
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that a person should know, and that stops nothing: a battery that runs low, an old calibration."""
+
+    device: str
+    text: str
+
+
+Event = Planned | Fired | Ready | Stored | Failed | Settled | Stray | DeviceNews | Notice

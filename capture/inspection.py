@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dpedkit.capture.camera import Camera, CameraFile, CameraInfo, ClockOffset
+from dpedkit.capture.connect import make_camera
 from dpedkit.capture.orders import suffix_of
-from dpedkit.capture.rig import Rig
-from dpedkit.capture.session import make_camera
+from dpedkit.capture.rig import Device, Rig
+from dpedkit.capture.shot import Role
 from dpedkit.errors import CameraError, DpedError
 
 
@@ -55,14 +57,10 @@ def inspect_cameras(cameras: Mapping[str, Camera], *, prepare: bool = True) -> l
     def look(item: tuple[str, Camera]) -> Condition:
         name, camera = item
         try:
-            return _look(name, camera, prepare)
+            with explained(name):
+                return _look(name, camera, prepare)
         except DpedError as error:
             return Condition(name, missing=error)
-        except (
-            Exception
-        ) as error:  # a driver of another package may raise anything; the others are looked at all the same
-            said = f"{name}: its driver failed with {type(error).__name__}: {error}"
-            return Condition(name, missing=CameraError(said, "this is a fault of the driver: please report it"))
         finally:
             camera.close()
 
@@ -88,6 +86,53 @@ def _look(name: str, camera: Camera, prepare: bool) -> Condition:
         photos=camera.list_photos(),
         trouble=camera.diagnose() if prepare else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceReport:
+    """What `dpedkit devices` shows of one device: info, or the error that stands in its way."""
+
+    name: str
+    role: Role
+    address: str
+    info: CameraInfo | None = None
+    clock: ClockOffset | None = None
+    error: DpedError | None = None
+
+
+def probe(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[DeviceReport]:
+    """Ask every device of a rig who it is, changing none of its settings; a missing one has its error in its report."""
+
+    def ask(device: Device) -> DeviceReport:
+        address = addresses[device.name]
+        camera = make_camera(device, address, keys)
+        try:
+            with explained(device.name):
+                camera.open()
+                return DeviceReport(device.name, device.role, address, camera.info(), camera.clock_offset())
+        except DpedError as error:
+            return DeviceReport(device.name, device.role, address, error=error)
+        finally:
+            camera.close()
+
+    with ThreadPoolExecutor(len(rig.devices), "probe") as threads:
+        return list(threads.map(ask, rig.devices))
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what no driver should raise into an error of that device, so that the other devices go on."""
+    try:
+        yield
+    except DpedError:
+        raise
+    except OSError as error:
+        raise CameraError(f"{name}: {error}", "check its cable and run `dpedkit devices`") from error
+    except Exception as error:
+        raise CameraError(
+            f"{name}: its driver failed with {type(error).__name__}: {error}",
+            "this is a fault of the driver: please report it with the output of the same command and -vv",
+        ) from error
 
 
 def largest_files(photos: Iterable[CameraFile]) -> dict[str, int]:

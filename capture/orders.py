@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from dpedkit.capture.camera import CameraFile, ClockOffset, Release
 from dpedkit.capture.shot import ShotPlan, ShutterTime
 
+_PUNCTUAL_NS = 100_000_000
 RAW = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng"})
 
 
@@ -81,6 +82,8 @@ def whose(photo: CameraFile, shutter: ShutterTime | None, orders: Sequence[Order
         if not candidates:
             return Nobodys("it was not taken by any shot of this session")
     owing = [order for order in candidates if suffix in order.owed and suffix not in order.paid]
+    if len(owing) > 1 and shutter is not None:
+        owing = [order for order in owing if _is_near(shutter, order)] or owing
     if len(owing) == 1:
         return owing[0]
     if owing:
@@ -96,6 +99,11 @@ def _sibling(photo: CameraFile, orders: Sequence[Order]) -> Order | None:
         if any(path.rpartition(".")[0] == stem for path in order.paid.values()):
             return order
     return None
+
+
+def _is_near(shutter: ShutterTime, order: Order) -> bool:
+    """Return whether a shutter opened when it was meant to: those that are seconds late are rare."""
+    return abs(shutter.t_ns - order.plan.at_ns) <= shutter.bound_ns + _PUNCTUAL_NS
 
 
 def _at_that_time(shutter: ShutterTime, orders: Sequence[Order]) -> list[Order]:

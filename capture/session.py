@@ -11,12 +11,13 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-from dpedkit.capture.camera import Camera, CameraInfo, ClockOffset, Release
-from dpedkit.capture.drivers import find_driver
+from dpedkit.capture.camera import ClockOffset, Release
+from dpedkit.capture.connect import make_camera
 from dpedkit.capture.events import Event, Failed, Planned, Ready, Settled, Stored
+from dpedkit.capture.inspection import Condition
 from dpedkit.capture.orders import Order
-from dpedkit.capture.rig import Device, Rig
-from dpedkit.capture.shot import Role, Shot, ShotPlan, ShotResult, StoredPhoto
+from dpedkit.capture.rig import Rig
+from dpedkit.capture.shot import Shot, ShotPlan, ShotResult, StoredPhoto
 from dpedkit.capture.worker import Handling, Worker
 from dpedkit.errors import CameraError, DpedError, StorageError
 from dpedkit.files import storage_error
@@ -78,7 +79,7 @@ class Session:
     Photos go to photos/SESSION/NNNN_DEVICE.ext, byte for byte as the cameras gave them.
 
     handling  device name -> what calibration found about it; a device without is taken as its rig file says
-    needs_all False: devices that do not answer are left out, and are in `missing`
+    needs_all False: devices that do not answer are left out, and are in `missing`; `conditions` has the others
 
     Entering raises:
         CameraNotFound: one device is missing (CameraError, naming them all, if there are more); none stays open.
@@ -106,6 +107,7 @@ class Session:
         self._unsettled: set[int] = set()
         self._closed = False
         self.missing: dict[str, DpedError] = {}
+        self.conditions: list[Condition] = []
         known = handling or {}
         self._workers = [
             Worker(
@@ -122,7 +124,7 @@ class Session:
     def __enter__(self) -> Self:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._open(lambda worker: worker.open())
+            self._open()
         except OSError as error:
             self._close()
             raise storage_error(error, self._folder) from error
@@ -283,65 +285,20 @@ class Session:
             else:
                 numbers.add(number)
 
-    def _open(self, job: Callable[[Worker], None]) -> None:
-        opened = _together(self._workers, job)
+    def _open(self) -> None:
+        opened = _together(self._workers, lambda worker: worker.open())
         self.missing = {name: answer for name, answer in opened.items() if isinstance(answer, DpedError)}
+        self.conditions = [answer for answer in opened.values() if isinstance(answer, Condition)]
         if self.missing and self._needs_all:
             raise _one_error(self.missing)
 
     def _close(self) -> None:
         if not self._closed:
-            close(self._workers)
+            for worker in self._workers:
+                worker.close()
+            for worker in self._workers:
+                worker.join()
         self._closed = True
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceReport:
-    """What `dpedkit devices` shows of one device: info, or the error that stands in its way."""
-
-    name: str
-    role: Role
-    address: str
-    info: CameraInfo | None = None
-    clock: ClockOffset | None = None
-    error: DpedError | None = None
-
-
-def probe(rig: Rig, addresses: Mapping[str, str], keys: Path) -> list[DeviceReport]:
-    """Ask every device of a rig who it is, changing none of its settings; a missing one has its error in its report."""
-    workers = [
-        Worker(device, make_camera(device, addresses[device.name], keys), Path(), lambda _event: None)
-        for device in rig.devices
-    ]
-    try:
-        answers = _together(workers, lambda worker: worker.ask())
-    finally:
-        close(workers)
-    reports = []
-    for worker in workers:
-        device = worker.device
-        answer = answers[device.name]
-        place = addresses[device.name]
-        if isinstance(answer, DpedError):
-            reports.append(DeviceReport(device.name, device.role, place, error=answer))
-        else:
-            reports.append(DeviceReport(device.name, device.role, place, *answer))
-    return reports
-
-
-def make_camera(device: Device, address: str, keys: Path) -> Camera:
-    """Make a device's camera, unopened."""
-    driver = find_driver(device.driver)
-    options: dict[str, object] = {"trigger": device.trigger} | ({"keys": keys} if driver.has_keys else {})
-    return driver.load()(device.name, address, device.settings, **options)
-
-
-def close(workers: Sequence[Worker]) -> None:
-    """Disconnect cameras side by side, and wait for it."""
-    for worker in workers:
-        worker.close()
-    for worker in workers:
-        worker.join()
 
 
 def _together(workers: Sequence[Worker], job: Callable[[Worker], T]) -> dict[str, T | DpedError]:

@@ -160,17 +160,17 @@ class Shot:
         shot = replace(self, photos=tuple(photos[path] for path in sorted(photos)))
         if shot.has_paid(photo.device):
             failures = {name: error for name, error in shot.failures.items() if name != photo.device}
-            shot = replace(shot, failures=failures, ready_devices=shot.ready_devices | {photo.device})
+            shot = replace(shot, failures=failures)
         return shot
 
     def failed(self, device: str, error: DpedError) -> Shot:
         """Note what keeps a device from paying; one that has paid already cannot fail any more."""
         if self.has_paid(device):
             return self
-        return replace(self, failures={**self.failures, device: error}, ready_devices=self.ready_devices | {device})
+        return replace(self, failures={**self.failures, device: error})
 
     def ready(self, device: str) -> Shot:
-        """Note that a device may be fired again."""
+        """Note that a device may be fired again, though its photos are not here yet."""
         return replace(self, ready_devices=self.ready_devices | {device})
 
     def has_paid(self, device: str) -> bool:
@@ -180,12 +180,15 @@ class Shot:
     @property
     def is_ready(self) -> bool:
         """Whether every device may be fired again."""
-        return self.ready_devices >= self.owed.keys()
+        return all(device in self.ready_devices or self._is_done(device) for device in self.owed)
 
     @property
     def is_settled(self) -> bool:
         """Whether every device has paid or failed."""
-        return all(device in self.failures or self.has_paid(device) for device in self.owed)
+        return all(self._is_done(device) for device in self.owed)
+
+    def _is_done(self, device: str) -> bool:
+        return device in self.failures or self.has_paid(device)
 
     @property
     def result(self) -> ShotResult:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TypeVar
 
-from dpedkit.capture.camera import Camera, CameraInfo, ClockOffset
+from dpedkit.capture.camera import Camera, ClockOffset
 from dpedkit.capture.collector import Collector, Tell
 from dpedkit.capture.events import Fired, Stray
+from dpedkit.capture.inspection import Condition, explained
 from dpedkit.capture.orders import Order
 from dpedkit.capture.rig import Device
 from dpedkit.capture.shot import UNKNOWN_STAMP_LAG, StampLag, StoredPhoto
@@ -121,7 +121,7 @@ class Worker:
 
     # What runs on the camera's thread, by `call`.
 
-    def open(self) -> None:
+    def open(self) -> Condition:
         """Connect and prepare the camera; the photos that are on it now belong to no shot to come.
 
         Raises:
@@ -129,9 +129,11 @@ class Worker:
             CameraError: it does not take a setting.
         """
         self._connect()
-        with _explained(self.device.name):
-            self._collector.known |= {photo.path for photo in self._camera.list_photos()}
-            self._collector.news(self._camera.info())
+        with explained(self.device.name):
+            photos, info, trouble = self._camera.list_photos(), self._camera.info(), self._camera.diagnose()
+        self._collector.known |= {photo.path for photo in photos}
+        self._collector.news(info)
+        return Condition(self.device.name, info=info, clock=self._collector.clock, photos=photos, trouble=trouble)
 
     def resume(self, orders: Sequence[Order], known: Sequence[str], stored: Mapping[str, int]) -> None:
         """Take over the orders of an earlier process; `collect` then brings over what they are owed.
@@ -141,12 +143,6 @@ class Worker:
         stored  SHA-256 of those that are stored -> the number of the shot: where they lay may not be known
         """
         self._collector.take_over(orders, known, stored)
-
-    def ask(self) -> tuple[CameraInfo, ClockOffset | None]:
-        """Connect and ask the camera who it is, changing nothing."""
-        with _explained(self.device.name):
-            self._camera.open()
-            return self._camera.info(), self._camera.clock_offset()
 
     def arm(self) -> ClockOffset | None:
         """Return the camera's clock against the host's; a device that was lost is waited for a little, once."""
@@ -169,7 +165,7 @@ class Worker:
         """
         quiet = 0
         while quiet < 2:  # a file that still grows shows its final size in the second look
-            with _explained(self.device.name):
+            with explained(self.device.name):
                 quiet = 0 if self._collector.look() else quiet + 1
                 while self._collector.is_pulling:
                     self._collector.pull()
@@ -179,7 +175,7 @@ class Worker:
         try:
             if sha256_file(photo.path) != photo.sha256:
                 raise CameraError(f"{photo.path} is not what {self.device.name} gave")
-            with _explained(self.device.name):
+            with explained(self.device.name):
                 self._camera.delete(photo.on_device)
         except (DpedError, OSError) as error:
             self._tell(Stray(self.device.name, photo.on_device, f"it was not deleted: {error}"))
@@ -219,7 +215,7 @@ class Worker:
         """Do the most urgent thing that nobody asked for."""
         collector = self._collector
         try:
-            with _explained(self.device.name):
+            with explained(self.device.name):
                 if self._connected:
                     self._serve()
                 elif (collector.debts or collector.is_pulling) and self._is_due("reconnect", _RECONNECT_EVERY_S):
@@ -255,7 +251,7 @@ class Worker:
         debt = self._collector.owe(order, time.monotonic() + order.patience_s)
         order.clock = self._collector.clock
         try:
-            with _explained(self.device.name):
+            with explained(self.device.name):
                 if not self._connected:
                     raise CameraError(f"{self.device.name} is not connected", "check its cable")
                 order.release = self._camera.fire(order.release_ns)
@@ -271,7 +267,7 @@ class Worker:
     def _why(self) -> str:
         """Ask the device why a photo did not come."""
         try:
-            with _explained(self.device.name):
+            with explained(self.device.name):
                 return self._camera.diagnose() if self._connected else "it is not connected"
         except DpedError as error:
             self._lose(error)
@@ -285,7 +281,7 @@ class Worker:
 
     def _connect(self) -> None:
         self._disconnect()
-        with _explained(self.device.name):
+        with explained(self.device.name):
             self._camera.open()
             self._camera.prepare()
             self._collector.clock = self._camera.clock_offset()
@@ -306,19 +302,3 @@ class Worker:
             return False
         self._due_s[what] = now_s + every_s
         return True
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn what no driver should raise into an error of that device, so that the other devices go on."""
-    try:
-        yield
-    except DpedError:
-        raise
-    except OSError as error:
-        raise CameraError(f"{name}: {error}", "check its cable and run `dpedkit devices`") from error
-    except Exception as error:
-        raise CameraError(
-            f"{name}: its driver failed with {type(error).__name__}: {error}",
-            "this is a fault of the driver: please report it with the output of the same command and -vv",
-        ) from error

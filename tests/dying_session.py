@@ -7,15 +7,15 @@ import os
 import sys
 from pathlib import Path
 
-from dpedkit.capture.events import Event
+from dpedkit.capture.events import Event, Notice
 from dpedkit.stages.capture import Wish, run_session
 from dpedkit.workspace import find_workspace
 
 _heard = itertools.count(1)
 
 
-def die(_event: Event) -> None:
-    if next(_heard) == int(sys.argv[2]):
+def die(event: Event) -> None:
+    if not isinstance(event, Notice) and next(_heard) == int(sys.argv[2]):
         os._exit(9)
 
 

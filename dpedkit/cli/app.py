@@ -33,13 +33,15 @@ _UNBROKEN = 10_000  # columns of output that is not for a terminal: nothing wrap
 class App:
     """The options that every command has, and the two ways out: stdout for results, stderr for all else.
 
-    go_on  what to tell those who stop the command with Ctrl-C
+    go_on    what to tell those who stop the command with Ctrl-C
+    streams  --json is one document per line of stdout, as things happen, and so is an error
     """
 
     folder: Path = Path()
     json: bool = False
     verbose: int = 0
     quiet: bool = False
+    streams: bool = False
     go_on: str = "what was finished is kept: run the same command again to go on"
 
     @property
@@ -80,7 +82,12 @@ class App:
         """Print one line of cause and one of remedy; return the exit code."""
         cause, remedy = " ".join(cause.splitlines()), " ".join(remedy.splitlines())
         if self.json:
-            click.echo(json.dumps({"error": cause, "remedy": remedy, "exit_code": exit_code}, indent=2))
+            document = {"error": cause, "remedy": remedy, "exit_code": exit_code}
+            click.echo(
+                json.dumps(
+                    {"event": "error", **document} if self.streams else document, indent=None if self.streams else 2
+                )
+            )
         click.secho(f"error: {cause}", fg="red", err=True)
         if remedy:
             click.echo(f"  {remedy}", err=True)

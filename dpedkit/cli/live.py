@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dpedkit.capture.camera import CameraInfo
-from dpedkit.capture.events import DeviceNews, Event, Failed, Planned, Settled, Stored, Stray
+from dpedkit.capture.events import DeviceNews, Event, Failed, Notice, Planned, Settled, Stored, Stray
 from dpedkit.capture.shot import ShotResult
 from dpedkit.errors import DpedError
 
@@ -98,7 +98,7 @@ class LiveView:
                 self._settle(result)
             case _:
                 pass
-        if isinstance(event, Failed | Stray):
+        if isinstance(event, Failed | Stray | Notice):
             self.say(Text(one_line(event), style="red" if isinstance(event, Failed) else "yellow"))
 
     def draw(self) -> Group:
@@ -162,6 +162,8 @@ def one_line(event: Event) -> str:
             return f"shot {number}: {device}: {error.cause.removeprefix(f'{device}: ')}"
         case Stray(device, photo, why):
             return f"{device}: {photo.path} stays there: {why}"
+        case Notice(device, text):
+            return f"{device}: {text.removeprefix(f'{device}: ')}"
         case DeviceNews(device, "lost", _, _, why):
             return f"{device}: lost: {why}"
     return ""

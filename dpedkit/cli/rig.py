@@ -55,6 +55,7 @@ def capture(
     from dpedkit.cli.live import watching
     from dpedkit.stages.capture import Wish, resume_sessions, run_session
 
+    app.streams = True
     app.go_on = "the photos taken are kept: `dpedkit capture --resume` goes on"
     wish = Wish(shots, interval, scene, countdown, retry, delete)
     with watching(as_json=app.json, quiet=app.quiet, shots=shots) as hear:

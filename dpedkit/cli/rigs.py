@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from dpedkit.capture.inspection import DeviceReport
     from dpedkit.capture.preflight import Check
-    from dpedkit.capture.session import DeviceReport
     from dpedkit.stages.rigs import Connected, Overview
 
 DEVICE_FAILED = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import Counter, deque
@@ -10,13 +11,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
+from dpedkit.capture.calibration import handlings, load_calibrations
 from dpedkit.capture.connect import Connection, connect
-from dpedkit.capture.events import Event, Planned, Settled, Stored
+from dpedkit.capture.events import Event, Notice, Planned, Settled, Stored
+from dpedkit.capture.preflight import preflight
 from dpedkit.capture.rig import Rig, load_rig
 from dpedkit.capture.session import Session, ShotRequest
 from dpedkit.capture.worker import Handling
 from dpedkit.db import Corpus, DeviceRecord, SessionRecord, open_corpus
-from dpedkit.errors import UsageError
+from dpedkit.errors import CameraError, UsageError
 from dpedkit.files import only_one
 from dpedkit.progress import Progress
 from dpedkit.stages.recording import Recorder, ShotSummary
@@ -30,6 +33,7 @@ from dpedkit.stages.resuming import (
     remember_known,
     unfinished_sessions,
 )
+from dpedkit.stages.rigs import calibration_notes
 from dpedkit.workspace import Workspace, unused_name
 
 Hear = Callable[[Event], None]
@@ -152,6 +156,7 @@ class _Rig:
     corpus: Corpus
     connection: Connection
     handling: Mapping[str, Handling]
+    calibration: Mapping[str, str]
 
     @classmethod
     @contextmanager
@@ -162,13 +167,16 @@ class _Rig:
             open_corpus(workspace.root, workspace.settings.database) as corpus,
             connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
         ):
-            yield cls(workspace, rig, corpus, connection, {})
+            file = workspace.calibration_file(rig_name)
+            handling = handlings(rig, load_calibrations(file))
+            yield cls(workspace, rig, corpus, connection, handling, calibration_notes(rig, file))
 
     def capture(self, wish: Wish, report: CaptureReport, hear: Hear) -> None:
         """Run a new session."""
         name = wish.name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         key = unused_name(self.workspace.photos, name)
         with self._session(key) as session:
+            self._check(session, wish.shots, hear)
             remember_known(self.workspace.photos / key, session.known_photos)
             settings = {"rig": self.rig.model_dump(mode="json", by_alias=True), "wish": asdict(wish), "is_open": True}
             devices = [DeviceRecord(device.name, device.role) for device in self.rig.devices]
@@ -203,7 +211,8 @@ class _Rig:
                 [recorder.summaries[number] for number in sorted(begun)],
             )
             report.missing |= {name: error.cause for name, error in session.missing.items()}
-            if go_on and requests.wants_more and not session.missing:
+            if go_on and requests.count and not session.missing:
+                self._check(session, requests.count, hear)
                 self.corpus.store.update_session(key, {"is_open": True})
                 self._shoot(session, recorder, requests, hear)
         if not report.missing:
@@ -238,6 +247,26 @@ class _Rig:
 
         session.run(next_shot, tell)
 
+    def _check(self, session: Session, shots: int, hear: Hear) -> None:
+        """Tell what a person should know before a session; refuse one that would fail.
+
+        Raises:
+            CameraError: a device is not fit for it.
+        """
+        free_bytes = shutil.disk_usage(self.workspace.root).free
+        checks = preflight(
+            self.rig, session.conditions, shots, calibration=self.calibration, host_free_bytes=free_bytes
+        )
+        for warning in [check for check in checks if check.level == "warn"]:
+            hear(Notice(warning.device, f"{warning.topic}: {warning.found}; {warning.remedy}"))
+        failed = [check for check in checks if check.level == "fail"]
+        if failed:
+            causes = "; ".join(
+                f"{check.device}: {check.topic}: {check.found} (want {check.wanted})" for check in failed
+            )
+            remedy = f"{failed[0].device}: {failed[0].remedy}; `dpedkit rig check` shows everything"
+            raise CameraError(causes, f"{remedy}; limits stand in the rig file's [thresholds]")
+
     def _recorder(self, key: str) -> Recorder:
         return Recorder(self.workspace, self.corpus, key, self.rig.thresholds.skew_ms)
 
@@ -271,13 +300,13 @@ class _Requests:
         self._not_before_ns = time.time_ns() + round(wish.countdown_s * 1e9)
 
     @property
-    def wants_more(self) -> bool:
-        """Whether there is anything to fire."""
-        return bool(self._again) or self._missing > 0
+    def count(self) -> int:
+        """How many shots are still to be fired, if all are good."""
+        return len(self._again) + max(0, self._missing)
 
     def next(self) -> ShotRequest | None:
         """Return the next shot; None: no more, or not before it is known whether the last one was good."""
-        if not self.wants_more or (self.wish.retry and self._unsettled):
+        if not self.count or (self.wish.retry and self._unsettled):
             return None
         original = self._again.popleft() if self._again else None
         self._missing -= original is None

@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dpedkit.capture.calibration import calibration_warnings, load_calibrations
-from dpedkit.capture.connect import connect
+from dpedkit.capture.connect import connect, make_camera
 from dpedkit.capture.draft import ROLES, Found, draft_rig
 from dpedkit.capture.drivers import DRIVERS, Seen
-from dpedkit.capture.inspection import inspect, inspect_cameras, newest_endings
+from dpedkit.capture.inspection import DeviceReport, inspect, inspect_cameras, newest_endings, probe
 from dpedkit.capture.preflight import Check, preflight
 from dpedkit.capture.rig import Device, Rig, load_rig
-from dpedkit.capture.session import DeviceReport, make_camera, probe
 from dpedkit.errors import CameraError, DpedError, NoWorkspace, UsageError
 from dpedkit.files import write_atomic
 from dpedkit.workspace import Workspace, find_workspace

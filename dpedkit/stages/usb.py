@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dpedkit.capture.connect import make_camera
 from dpedkit.capture.rig import Device
-from dpedkit.capture.session import make_camera
 from dpedkit.capture.usb import Machine, Obstacle, find_obstacles, usb_devices
 from dpedkit.errors import DpedError
 from dpedkit.stages.overview import Finding

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dpedkit.capture.connect import Connection, connect
+from dpedkit.capture.inspection import probe
 from dpedkit.capture.rig import Rig, load_rig, rig_template
-from dpedkit.capture.session import Session, probe
+from dpedkit.capture.session import Session
 from dpedkit.capture.shot import StoredPhoto
 from dpedkit.errors import CameraError, CameraNotFound, UsageError
 from dpedkit.images import read_rgb

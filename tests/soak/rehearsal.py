@@ -72,11 +72,7 @@ class Rehearsal:
             command, env=self.environment, capture_output=True, text=True, timeout=timeout_s, check=False
         )
         assert "Traceback" not in done.stderr, done.stderr
-        try:
-            events = [json.loads(line) for line in done.stdout.splitlines()]
-        except json.JSONDecodeError:  # an error is one document
-            events = [json.loads(done.stdout)] if done.stdout else []
-        return done.returncode, events, done.stderr
+        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
     @property
     def state(self) -> Path:
