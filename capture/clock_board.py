@@ -6,7 +6,8 @@ above the other, each telling the same: 16 bits of time, 16 bits of checksum.
 
 A photo may show more than one frame of the screen. An exposure across two frames turns the cells in which they differ
 grey, and the checksums of both tell which two; a screen that is just being redrawn shows one frame above and another
-below, and the bands disagree. Either makes the answer wider. What fits neither is no answer.
+below, and the bands disagree. Either makes the answer wider. What fits neither is no answer. A frame that
+was seen for less than an eighth of the exposure leaves no trace: a shutter may have opened that much before the answer.
 """
 
 from __future__ import annotations

@@ -94,4 +94,5 @@ def _cells(found: Found) -> tuple[str, str, str, str]:
         return "", "", "", ""
     lag = f"{known.lag_ms:.1f} ± {known.lag_spread_ms:.1f} ms"
     stamp = "unknown" if known.stamp_lag_ms is None else f"{known.stamp_lag_ms:+.1f} ± {known.stamp_bound_ms:.1f} ms"
-    return lag, stamp, str(known.shots), known.source
+    unread = f", clock unread in {found.unread}" if found.is_new and found.unread else ""
+    return lag, stamp, f"{known.shots}{unread}", known.source

@@ -9,6 +9,7 @@ import pytest
 from command_line import CommandLine, set_scale, tree
 
 from dpedkit.capture.calibration import Calibration, load_calibrations, save_calibrations
+from dpedkit.capture.simulate.state import StateFolder
 
 TIMING = """
 [simulated.timing.{name}]
@@ -96,9 +97,35 @@ def test_ctrl_c_changes_nothing(cli: CommandLine, workspace: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_one_device_alone_is_calibrated(cli: CommandLine, workspace: Path) -> None:
-    cli.run("calibrate", "--device", "iphone", "--shots", 5, cwd=workspace)
+def test_one_device_alone_is_calibrated_and_its_card_is_empty_again(cli: CommandLine, workspace: Path) -> None:
+    cli.run("calibrate", "--device", "iphone", "--shots", 5, "--delete", cwd=workspace)
     assert set(calibrations(workspace)) == {"iphone"}
+    card = workspace / ".simulated" / "tripod" / "iphone" / "card"
+    assert [path for path in card.rglob("*") if path.is_file()] == []
+
+
+def test_a_device_that_is_not_simulated_is_fired_once_its_clock_is_shown(cli: CommandLine, workspace: Path) -> None:
+    simulation = cli.start("simulate", "--json", cwd=workspace)
+    try:
+        assert simulation.stdout is not None
+        line = next(line for line in simulation.stdout if '"iphone"' in line)
+        address = line.split('"')[3]
+        rig = workspace / "rigs" / "real.toml"
+        text = (workspace / "rigs" / "tripod.toml").read_text().split("\n[simulated.timing.dslr]")[0]
+        for place in ("ptpip:127.0.0.1:9", "tcp:127.0.0.1:8", "tcp:127.0.0.1:9", address):  # as they stand in the file
+            text = text.replace('"simulated"', f'"{place}"', 1)
+        rig.write_text(text.replace('name = "tripod"', 'name = "real"'))
+        with StateFolder(workspace / ".simulated" / "tripod").showing_board():
+            command = ("calibrate", "--rig", "real", "--device", "iphone", "--shots", 5)
+            done = cli.run(*command, cwd=workspace, input="\n")
+    finally:
+        simulation.terminate()
+        simulation.communicate(timeout=60)
+    page = workspace / "rigs" / "calibration" / "clock.html"
+    assert page.as_uri() in done.stderr
+    assert "requestAnimationFrame" in page.read_text()
+    found = load_calibrations(workspace / "rigs" / "calibration" / "real.json")
+    assert (found["iphone"].source, found["iphone"].shots) == ("clock", 5)
 
 
 def test_a_dry_run_touches_nothing(cli: CommandLine, workspace: Path) -> None:
