@@ -122,6 +122,7 @@ DRIVERS = MappingProxyType(
             parser="dpedkit.capture.drivers.adb_trigger:parse_trigger",
             files=("jpg", "heic", "dng"),
             has_keys=True,
+            has_trace=True,
             detector="dpedkit.capture.drivers.adb_connect:detect",
         ),
     }

@@ -21,6 +21,7 @@ from dpedkit.capture.drivers.adb_streams import Stream
 from dpedkit.capture.drivers.adb_sync import SyncClient
 from dpedkit.capture.drivers.adb_transport import QuickAdbDevice
 from dpedkit.capture.drivers.adb_trigger import parse_trigger
+from dpedkit.capture.trace import Trace
 from dpedkit.errors import CameraError
 
 _LOOK_AGAIN_S = 0.06
@@ -39,6 +40,7 @@ class AdbCamera:
     keys       folder of this computer's adb key, made where it is missing; the stock adb client's is ~/.android
     trigger    how the shutter is released; see `parse_trigger`
     timeout_s  for each answer of the phone
+    trace      records what is said
     host_ns    the host's wall clock
     """
 
@@ -51,6 +53,7 @@ class AdbCamera:
         keys: Path,
         trigger: str = "",
         timeout_s: float = 10.0,
+        trace: Trace | None = None,
         host_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.name = name
@@ -59,6 +62,7 @@ class AdbCamera:
         self._trigger = parse_trigger(trigger)
         self._settings = dict(settings)
         self._timeout_s = timeout_s
+        self._trace = trace
         self._host_ns = host_ns
         self._device: QuickAdbDevice | None = None
         self._sync: SyncClient | None = None
@@ -73,7 +77,10 @@ class AdbCamera:
             CameraNotFound, CameraTimeout, CameraError: see `connect_phone`.
         """
         self.close()
-        self._device = connect_phone(self.name, self._address, self._keys, self._timeout_s)
+        self._device = connect_phone(self.name, self._address, self._keys, self._timeout_s, self._trace)
+        if self._trace is not None:
+            serials = self.shell("getprop ro.serialno; getprop ro.boot.serialno").split()
+            self._trace.reveal(self.name, [self._address.partition("usb:")[2], *serials])
         self._sync = SyncClient(self._device.open_stream)
         self._finder = PhotoFinder(functools.partial(ends_whole, self.shell))
 

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adb_shell import exceptions
+from adb_shell import constants, exceptions
 from adb_shell.transport.base_transport import BaseTransport
 
 from dpedkit.capture.drivers import Seen
 from dpedkit.capture.drivers.adb_keys import KEY_NAME, load_signer
-from dpedkit.capture.drivers.adb_streams import ServiceRefused, StreamEnded
+from dpedkit.capture.drivers.adb_streams import Packet, ServiceRefused, StreamEnded
 from dpedkit.capture.drivers.adb_sync import SyncRefused
-from dpedkit.capture.drivers.adb_transport import QuickAdbDevice, QuickTcpTransport
+from dpedkit.capture.drivers.adb_transport import Hear, QuickAdbDevice, QuickTcpTransport
+from dpedkit.capture.trace import Trace, Way
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, MissingExtra, SettingsError
 
 _TIMEOUTS = (TimeoutError, exceptions.AdbTimeoutError, exceptions.TcpTimeoutException)
@@ -59,11 +60,12 @@ def explained(name: str, address: str, doing: str) -> Iterator[None]:
         raise CameraError(f"{name} ({address}) failed while {doing}: {error}", remedy) from error
 
 
-def connect_phone(name: str, address: str, keys: Path, timeout_s: float) -> QuickAdbDevice:
+def connect_phone(name: str, address: str, keys: Path, timeout_s: float, trace: Trace | None = None) -> QuickAdbDevice:
     """Connect to the phone at "tcp:HOST:PORT" or "usb:SERIAL" and prove who we are.
 
     keys       folder of this computer's adb key; made where it is missing
     timeout_s  for the connection and each answer
+    trace      records what is said, but for what tells who this computer is
 
     Raises:
         CameraNotFound: nothing answers there.
@@ -74,9 +76,10 @@ def connect_phone(name: str, address: str, keys: Path, timeout_s: float) -> Quic
     signer = load_signer(keys)
     questions: list[object] = []
     phone = None
+    hear = _recorder(trace, name) if trace is not None else None
     try:
         with explained(name, address, "connecting"):
-            phone = QuickAdbDevice(_find(name, address, timeout_s), timeout_s)
+            phone = QuickAdbDevice(_find(name, address, timeout_s), timeout_s, hear)
             phone.connect(
                 rsa_keys=[signer],
                 auth_timeout_s=timeout_s,
@@ -93,6 +96,18 @@ def connect_phone(name: str, address: str, keys: Path, timeout_s: float) -> Quic
             ) from error
         raise _diagnose(name, address, error) from error
     return phone
+
+
+def _recorder(trace: Trace, name: str) -> Hear:
+    def hear(way: Way, packet: Packet) -> None:
+        command, arg0, arg1, data = packet
+        message: dict[str, str | int] = {"command": command.decode(), "arg0": arg0, "arg1": arg1}
+        if command == constants.AUTH or (command == constants.CNXN and way == "sent"):  # our key, our computer's name
+            message["size_bytes"] = len(data)
+            data = b""
+        trace.add(name, "adb", way, data, message)
+
+    return hear
 
 
 def _diagnose(name: str, address: str, error: CameraError) -> CameraError:

@@ -8,6 +8,7 @@ phone, proves who we are and frames the messages; the streams are our own.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from adb_shell.hidden_helpers import _AdbTransactionInfo
 from adb_shell.transport.base_transport import BaseTransport
 
 from dpedkit.capture.drivers.adb_streams import Packet, Stream, Streams
+from dpedkit.capture.trace import Way
+
+Hear = Callable[[Way, Packet], None]
+"""Is told of each message: whether we sent it, and its command, arg0, arg1 and data."""
 
 _LEAST_TIMEOUT_S = 0.01  # for libusb less than a millisecond is for ever, and for a socket zero is not to wait at all
 
@@ -62,9 +67,10 @@ class QuickTcpTransport(BaseTransport):  # type: ignore[misc]  # adb_shell is un
 class QuickAdbDevice(AdbDevice):  # type: ignore[misc]  # adb_shell is untyped
     """adb_shell's device: it connects, and carries our own streams."""
 
-    def __init__(self, transport: BaseTransport, timeout_s: float) -> None:
+    def __init__(self, transport: BaseTransport, timeout_s: float, hear: Hear | None = None) -> None:
         super().__init__(transport, default_transport_timeout_s=timeout_s)
         self._io_manager = _QuickIo(transport)
+        self._io_manager.hear = hear
         self._timeout_s = timeout_s
         self._streams: Streams | None = None
 
@@ -85,6 +91,13 @@ class QuickAdbDevice(AdbDevice):  # type: ignore[misc]  # adb_shell is untyped
 
 
 class _QuickIo(_AdbIOManager):  # type: ignore[misc]  # adb_shell is untyped
+    hear: Hear | None = None
+
+    def _send(self, msg: AdbMessage, adb_info: Any) -> None:
+        if self.hear:
+            self.hear("sent", (constants.WIRE_TO_ID[msg.command], msg.arg0, msg.arg1, bytes(msg.data)))
+        super()._send(msg, adb_info)
+
     def read_packet(self, timeout_s: float) -> Packet:
         timeout_s = max(timeout_s, _LEAST_TIMEOUT_S)
         return self._read_packet_from_device(_AdbTransactionInfo(None, None, timeout_s, timeout_s))
@@ -104,4 +117,6 @@ class _QuickIo(_AdbIOManager):  # type: ignore[misc]  # adb_shell is untyped
         total = int(np.frombuffer(data, np.uint8).sum(dtype=np.uint32)) if checksum else 0
         if total != checksum:
             raise exceptions.InvalidChecksumError(f"received checksum {total} instead of {checksum}")
+        if self.hear:
+            self.hear("received", (command, arg0, arg1, data))
         return command, arg0, arg1, data

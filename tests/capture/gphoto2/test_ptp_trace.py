@@ -10,7 +10,8 @@ from gphoto2_driving import await_photos, opened, pull
 
 from dpedkit.capture.camera import CameraFile, CameraInfo
 from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera
-from dpedkit.capture.replay import PtpReplay, read_trace
+from dpedkit.capture.replay import read_trace
+from dpedkit.capture.replay_ptp import PtpReplay
 from dpedkit.capture.simulate.eos import EosServer
 from dpedkit.capture.trace import Trace
 
