@@ -2,6 +2,7 @@
 # make test   the test suite
 # make check  format, lint, types, docs and tests: what CI runs
 # make bench  measures, and rewrites docs/benchmarks.md
+# make soak   the full counts of kills and faults, where it was stopped before it goes on
 # make docs   rewrites the README's list of commands
 # Each sets up its own virtual environment first, with the versions of constraints.txt.
 
@@ -18,7 +19,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format bench docs clean
+.PHONY: demo test check format bench soak docs clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -37,6 +38,9 @@ check: $(VENV)/.ready-dev .typecheck
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: $(VENV)/.ready-dev
+	$(BIN)/python tests/soak/run.py --jobs $(WORKERS)
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python tests/bench/run.py

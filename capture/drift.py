@@ -10,7 +10,7 @@ from dpedkit.images import PhotoMeta
 
 _EXPOSURE_EV = 0.3  # cameras step in thirds
 _FOCUS = 0.1  # of the distance
-_COLOUR = 0.15  # of the ratio of two channels, against the DSLR's
+_COLOUR = 0.15  # of red against blue, natural logarithm, beside the DSLR's; another scene moves that by up to 0.1
 
 
 def drifts(before: ShotResult, after: ShotResult) -> list[str]:
@@ -61,23 +61,16 @@ def _is_near(was_m: float, now_m: float) -> bool:
 
 def _recoloured(old: Sequence[StoredPhoto], new: Sequence[StoredPhoto]) -> list[str]:
     """Return the phones whose colour moved against the DSLR's."""
-    was, now = _colours_beside_dslr(old), _colours_beside_dslr(new)
-    return [
-        phone
-        for phone in now
-        if phone in was and any(abs(math.log(a / b)) > _COLOUR for a, b in zip(now[phone], was[phone], strict=True))
-    ]
+    was, now = _warmth_beside_dslr(old), _warmth_beside_dslr(new)
+    return [phone for phone in now if phone in was and abs(now[phone] - was[phone]) > _COLOUR]
 
 
-def _colours_beside_dslr(photos: Sequence[StoredPhoto]) -> dict[str, tuple[float, float]]:
-    """Return device -> its (red / green, blue / green), each divided by the DSLR's."""
-    casts = {
-        photo.device: (photo.colour[0] / photo.colour[1], photo.colour[2] / photo.colour[1])
+def _warmth_beside_dslr(photos: Sequence[StoredPhoto]) -> dict[str, float]:
+    """Return phone -> log(red / blue) of its mean colour, less the DSLR's: what white balance moves first."""
+    warmth = {
+        (photo.role, photo.device): math.log(photo.colour[0] / photo.colour[2])
         for photo in photos
         if photo.colour and min(photo.colour) > 0
     }
-    dslr = next((casts[photo.device] for photo in photos if photo.role == "dslr" and photo.device in casts), None)
-    if dslr is None:
-        return {}
-    phones = [photo.device for photo in photos if photo.role == "phone" and photo.device in casts]
-    return {phone: (casts[phone][0] / dslr[0], casts[phone][1] / dslr[1]) for phone in phones}
+    dslr = next((value for (role, _), value in warmth.items() if role == "dslr"), None)
+    return {} if dslr is None else {device: value - dslr for (role, device), value in warmth.items() if role == "phone"}
