@@ -1,4 +1,4 @@
-"""Three calls of libgphoto2 that python-gphoto2 makes without letting other threads run.
+"""Calls of libgphoto2 that python-gphoto2 does not make, or makes without letting other threads run.
 
 While a camera that has frozen is hung up on, or a slow one counts its free space or deletes, every other camera's
 thread would stand still. ctypes makes the same calls in the same library and lets them run.
@@ -10,7 +10,8 @@ import ctypes
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import gphoto2 as gp
@@ -36,6 +37,44 @@ class _Storage(ctypes.Structure):
         ("freekbytes", ctypes.c_uint64),
         ("freeimages", ctypes.c_uint64),
     )
+
+
+def library_copies() -> list[ctypes.CDLL]:
+    """Return each copy of libgphoto2 in this process.
+
+    python-gphoto2's wheels hold two: its own calls run in one, camera drivers in the other, and each has settings and
+    listeners of its own.
+    """
+    copies: dict[int | None, ctypes.CDLL] = {}
+    for path in (_camera.__file__, Path(os.environ.get("CAMLIBS", "")) / "ptp2.so"):
+        with suppress(OSError):
+            library = ctypes.CDLL(str(path))
+            copies.setdefault(ctypes.cast(library.gp_log_add_func, ctypes.c_void_p).value, library)
+    return list(copies.values())
+
+
+def keep_photos_on_card() -> None:
+    """Have Canons write to their cards from the first moment on.
+
+    Else libgphoto2 points them to the computer's memory when it opens them, where a photo taken by hand is lost; and it
+    waits for ever where the camera then says that there is no room. To be called under the library's lock.
+    """
+    for library in library_copies():
+        library.gp_setting_set(b"ptp2", b"capturetarget", b"card")
+
+
+def prefer_card() -> None:
+    """Have cameras keep their photos on their cards from the first call on.
+
+    Else libgphoto2 takes from ~/.gphoto/settings, or where that says nothing from a default, that they go over the
+    wire only, tells an EOS so as soon as its settings are read, and then asks it without end how many photos there is
+    room for until that is more than none (its camera_canon_eos_update_capture_target; the room may be used up:
+    gphoto2's issue 176). Photos that somebody takes by hand meanwhile would be lost, too.
+    """
+    # python-gphoto2's wheels hold two copies of libgphoto2, each with settings of its own: camera drivers ask theirs
+    driver = Path(os.environ.get("CAMLIBS", "")) / "ptp2.so"
+    library = ctypes.CDLL(str(driver)) if driver.is_file() else _library
+    library.gp_setting_set(b"ptp2", b"capturetarget", b"card")
 
 
 def exit_camera(camera: Any) -> int:

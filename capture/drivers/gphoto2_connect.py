@@ -15,7 +15,7 @@ from typing import Any
 import gphoto2 as gp
 
 from dpedkit.capture.drivers import Seen
-from dpedkit.capture.drivers.gphoto2_calls import exit_camera
+from dpedkit.capture.drivers.gphoto2_calls import exit_camera, keep_photos_on_card
 from dpedkit.capture.drivers.gphoto2_errors import explain
 from dpedkit.errors import CameraError, CameraNotFound
 
@@ -105,6 +105,7 @@ def hang_up(camera: Any) -> None:
 
 def _start(camera: Any) -> None:
     with LIBRARY:
+        keep_photos_on_card()
         camera.init()
 
 

@@ -6,16 +6,14 @@ The log is one for the whole process; a camera speaks on the thread that called 
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import gphoto2 as gp
-from gphoto2 import _camera
 
+from dpedkit.capture.drivers.gphoto2_calls import library_copies
 from dpedkit.capture.trace import Trace, Way
 
 _HEAD = re.compile(rb"\(hexdump of (first \d+ of )?(\d+) bytes\)\n")
@@ -51,15 +49,8 @@ def _listen() -> None:
             return
         callback = _Callback(_hear)
         _listeners.append(callback)
-        added = set()
-        # python-gphoto2's wheels hold two copies of libgphoto2_port: its own calls log in one, camera drivers in the
-        # other, and each asks its own copy whether anyone listens
-        for path in (_camera.__file__, Path(os.environ.get("CAMLIBS", "")) / "ptp2.so"):
-            with suppress(OSError, AttributeError):
-                add = ctypes.CDLL(str(path)).gp_log_add_func
-                if (place := ctypes.cast(add, ctypes.c_void_p).value) not in added:
-                    add(gp.GP_LOG_DATA, callback, None)
-                    added.add(place)
+        for library in library_copies():
+            library.gp_log_add_func(gp.GP_LOG_DATA, callback, None)
 
 
 def _hear(level: int, domain: bytes, text: bytes, _data: object) -> None:

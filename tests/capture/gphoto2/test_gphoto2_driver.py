@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -100,6 +101,19 @@ def test_the_camera_says_who_it_is(body: CopyingBody, server: EosServer) -> None
     assert info.battery_percent == 73
     assert info.free_bytes
     assert info.free_bytes > 0
+
+
+def test_a_full_card_is_told_by_a_camera_that_is_only_looked_at(
+    server: EosServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=0))
+    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{server.port}")
+    camera.open()
+    info, reason = camera.info(), camera.diagnose()
+    camera.close()
+    assert info.free_bytes == 0
+    assert reason == "its memory card is full"
 
 
 @pytest.mark.parametrize("offset_ns", [0, 3_456_000_000, -90_061_500_000_000])

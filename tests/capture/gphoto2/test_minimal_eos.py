@@ -40,6 +40,16 @@ def test_a_photo_is_fired_found_pulled_and_deleted(eos: MinimalEos, tmp_path: Pa
         assert camera.diagnose() == ""
 
 
+def test_looking_at_a_camera_leaves_its_photos_on_its_card(eos: MinimalEos) -> None:
+    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{eos.port}")
+    camera.open()
+    camera.info()
+    camera.close()
+    host_has_room = 0x911A
+    assert 0x9114 in eos.asked
+    assert host_has_room not in eos.asked
+
+
 def test_what_it_does_not_tell_is_none(eos: MinimalEos) -> None:
     with opened(eos.port) as camera:
         info = camera.info()
