@@ -20,6 +20,8 @@ from dpedkit.capture.camera import CameraFile, Release
 from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera, detect
 from dpedkit.capture.drivers.gphoto2_errors import explain
 from dpedkit.capture.simulate.eos import EosServer
+from dpedkit.capture.simulate.eos_properties import Properties, Property
+from dpedkit.capture.simulate.ptp import PtpError, Status
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed
 
 Serve = Callable[[CopyingBody], EosServer]
@@ -101,6 +103,24 @@ def test_the_camera_says_who_it_is(body: CopyingBody, server: EosServer) -> None
     assert info.battery_percent == 73
     assert info.free_bytes
     assert info.free_bytes > 0
+
+
+def test_a_sleep_that_cannot_be_switched_off_is_a_warning_and_no_more(
+    server: EosServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = Properties.set
+
+    def set_all_but_one(properties: Properties, data: bytes) -> Property:
+        if int.from_bytes(data[4:8], "little") == Property.AUTO_POWER_OFF:
+            raise PtpError(Status.DEVICE_BUSY)
+        return change(properties, data)
+
+    with opened(server.port) as camera:
+        assert camera.info().warnings == ()
+        monkeypatch.setattr(Properties, "set", set_all_but_one)
+        camera.prepare()
+        (warning,) = camera.info().warnings
+    assert "autopoweroff" in warning
 
 
 def test_a_full_card_is_told_by_a_camera_that_is_only_looked_at(
