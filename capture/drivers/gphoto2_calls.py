@@ -63,20 +63,6 @@ def keep_photos_on_card() -> None:
         library.gp_setting_set(b"ptp2", b"capturetarget", b"card")
 
 
-def prefer_card() -> None:
-    """Have cameras keep their photos on their cards from the first call on.
-
-    Else libgphoto2 takes from ~/.gphoto/settings, or where that says nothing from a default, that they go over the
-    wire only, tells an EOS so as soon as its settings are read, and then asks it without end how many photos there is
-    room for until that is more than none (its camera_canon_eos_update_capture_target; the room may be used up:
-    gphoto2's issue 176). Photos that somebody takes by hand meanwhile would be lost, too.
-    """
-    # python-gphoto2's wheels hold two copies of libgphoto2, each with settings of its own: camera drivers ask theirs
-    driver = Path(os.environ.get("CAMLIBS", "")) / "ptp2.so"
-    library = ctypes.CDLL(str(driver)) if driver.is_file() else _library
-    library.gp_setting_set(b"ptp2", b"capturetarget", b"card")
-
-
 def exit_camera(camera: Any) -> int:
     """End a conversation; return a GP_ result."""
     with _descriptor_0_kept():
