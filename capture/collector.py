@@ -80,9 +80,10 @@ class Collector:
     def look(self) -> bool:
         """Look for new photos; return whether there are any."""
         found = self._ripe(self._camera.new_photos(self.known))
+        seen_ns = time.time_ns()
         for photo in found:
             self.known.add(photo.path)
-            self._incoming.append(Incoming(self._camera, photo, self._folder))
+            self._incoming.append(Incoming(self._camera, photo, self._folder, seen_ns))
         if found:
             self.news()
         if found and len(self.debts) == 1:
@@ -166,7 +167,7 @@ class Collector:
                     paid.paid[suffix_of(photo)] = photo.path
             return
         shutter = self._shutter(looked, self.clock, self._about_ns(photo))
-        order = whose(photo, shutter, self._orders)
+        order = whose(photo, shutter, self._orders, incoming.seen_ns)
         path = self._folder / _name(order, self._device.name, photo)
         if isinstance(order, Nobodys) or (path.exists() and sha256_file(path) != looked.sha256):
             incoming.stop()

@@ -35,11 +35,13 @@ class Looked:
 class Incoming:
     """A photo that is being pulled, piece by piece, as often as it takes (three times at most).
 
-    folder  where it will be stored; until then it lies there under a name that ends with ".part"
+    folder   where it will be stored; until then it lies there under a name that ends with ".part"
+    seen_ns  when it was seen on the device, host wall clock, ns
     """
 
-    def __init__(self, camera: Camera, photo: CameraFile, folder: Path) -> None:
+    def __init__(self, camera: Camera, photo: CameraFile, folder: Path, seen_ns: int) -> None:
         self.photo = photo
+        self.seen_ns = seen_ns
         self._camera = camera
         self._temporary = folder / f".{camera.name}_{Path(photo.path).name}.{os.getpid()}.part"
         self._pieces: Iterator[int] | None = None

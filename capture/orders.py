@@ -64,13 +64,15 @@ def suffix_of(photo: CameraFile) -> str:
     return {".jpeg": ".jpg", ".heif": ".heic", ".hif": ".heic"}.get(suffix, suffix)
 
 
-def whose(photo: CameraFile, shutter: ShutterTime | None, orders: Sequence[Order]) -> Order | Nobodys:
+def whose(photo: CameraFile, shutter: ShutterTime | None, orders: Sequence[Order], seen_ns: int) -> Order | Nobodys:
     """Return the order that a photo pays, or why it is nobody's. A photo that might be another shot's is nobody's.
 
     shutter  when its shutter opened; None: it does not tell
     orders   of its device, in the order in which they were fired
+    seen_ns  when it was seen on the device, host wall clock, ns: no shot that was fired later has taken it
     """
     suffix = suffix_of(photo)
+    orders = [order for order in orders if order.earliest_ns <= seen_ns]
     if (sibling := _sibling(photo, orders)) is not None:
         candidates = [sibling]
     elif shutter is None:
