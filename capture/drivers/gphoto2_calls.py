@@ -57,7 +57,8 @@ def keep_photos_on_card() -> None:
     """Have Canons write to their cards from the first moment on.
 
     Else libgphoto2 points them to the computer's memory when it opens them, where a photo taken by hand is lost; and it
-    waits for ever where the camera then says that there is no room. To be called under the library's lock.
+    waits for ever where the camera then says that there is no room (its camera_canon_eos_update_capture_target; that
+    the memory is full has been seen, gphoto2's issue 176). To be called under the library's lock.
     """
     for library in library_copies():
         library.gp_setting_set(b"ptp2", b"capturetarget", b"card")

@@ -14,6 +14,8 @@ from dpedkit.capture.simulate.faults import Script
 from dpedkit.capture.simulate.ptp import ALL, Format, PtpError, Status, object_info, storage_info
 
 STORAGE_ID = 0x00020001
+PHOTO_BYTES = 8 << 20
+"""What one photo is taken to need, where it is asked how many still fit."""
 _FIRST_HANDLE = 0x91900000
 _CHUNK_BYTES = 256 << 10
 _FORMATS = {".jpg": Format.JPEG, ".cr2": Format.CANON_RAW, ".heic": Format.HEIF}
@@ -58,8 +60,8 @@ class Card:
         return storage_info(shutil.disk_usage(self._root).total, self._free_bytes(), self.free_images(), "SD")
 
     def free_images(self) -> int:
-        """Return how many photos still fit, at 8 MB each."""
-        return self._free_bytes() // (8 << 20)
+        """Return how many photos still fit."""
+        return self._free_bytes() // PHOTO_BYTES
 
     def _free_bytes(self) -> int:
         """Return the space on the disk the folder lies on."""

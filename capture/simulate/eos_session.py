@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dpedkit.capture.simulate.cable import Cable
 from dpedkit.capture.simulate.eos_body import EosBody
-from dpedkit.capture.simulate.eos_card import STORAGE_ID, Card, Slice, kind_of
+from dpedkit.capture.simulate.eos_card import PHOTO_BYTES, STORAGE_ID, Card, Slice, kind_of
 from dpedkit.capture.simulate.eos_properties import (
     END_OF_EVENTS,
     Destination,
@@ -92,6 +92,7 @@ class EosSession:
         self._open = False
         self._told_all = False
         self._pressed = 0
+        self._host_bytes = 0
 
     def serve(self) -> None:
         """Answer operations until the initiator closes its session.
@@ -192,6 +193,9 @@ class EosSession:
                 return _Answer(self._take_events())
             case EosOperation.SET_EVENT_MODE:
                 self._told_all = False
+            case EosOperation.HOST_CAPACITY:
+                clusters, cluster_bytes = request.parameter(0), request.parameter(1)
+                self._host_bytes = clusters * cluster_bytes
             case EosOperation.REQUEST_PROPERTY:
                 self._events.append(self._properties.event(Properties.known(request.parameter(0))))
             case EosOperation.RELEASE_ON:
@@ -237,7 +241,7 @@ class EosSession:
         values = {
             Property.UTC_TIME: seconds,
             Property.CAMERA_TIME: seconds + (round(offset.total_seconds()) if offset else 0),
-            Property.AVAILABLE_SHOTS: min(self._card.free_images(), 9999),
+            Property.AVAILABLE_SHOTS: min(self._free_images(), 9999),
         }
         changed = [code for code, value in values.items() if self._properties.update(code, value)]
         if self._told_all:
@@ -248,6 +252,12 @@ class EosSession:
         while self._events:
             events.append(self._events.popleft())
         return b"".join(events) + END_OF_EVENTS
+
+    def _free_images(self) -> int:
+        """Return how many photos fit where they go: over the wire, as many as the initiator says it has room for."""
+        if self._properties.number(Property.CAPTURE_DESTINATION) == Destination.HOST:
+            return self._host_bytes // PHOTO_BYTES
+        return self._card.free_images()
 
     def _device_info(self) -> bytes:
         spec = self._body.spec

@@ -11,6 +11,7 @@ from eos_body import CopyingBody
 from ptp_client import initiator, session
 
 from dpedkit.capture.simulate.eos import EosServer
+from dpedkit.capture.simulate.faults import Script, ScriptedFault
 from dpedkit.capture.simulate.ptp import (
     ALL,
     ConnectionClosed,
@@ -22,7 +23,9 @@ from dpedkit.capture.simulate.ptp import (
 )
 
 SET_PROPERTY, GET_EVENT, RELEASE_ON, RELEASE_OFF = 0x9110, 0x9116, 0x9128, 0x9129
-ISO, SERIAL_NUMBER = 0xD103, 0xD1AF
+HOST_CAPACITY = 0x911A
+ISO, SERIAL_NUMBER, AVAILABLE_SHOTS, DESTINATION = 0xD103, 0xD1AF, 0xD11B, 0xD11C
+CARD, HOST = 2, 4
 
 
 def fill(body: CopyingBody, jpeg: Path) -> None:
@@ -91,6 +94,26 @@ def test_a_property_takes_its_choices_and_nothing_else(
         assert me.ask(SET_PROPERTY, data=data)[0] == status
         change = struct.pack("<III", 8 + 4 + len(value), 0xC189, code) + value
         assert (change in me.ask(GET_EVENT)[1]) == (status == Status.OK)
+
+
+def test_a_photo_for_the_host_only_needs_room_there_and_not_on_the_card(body: CopyingBody) -> None:
+    server = EosServer(body, faults=Script([ScriptedFault("card_full")]))
+    server.start()
+    with session(server.port) as me:
+        assert room(me.ask(GET_EVENT)[1]) == 0
+        me.ask(SET_PROPERTY, data=struct.pack("<III", 12, DESTINATION, HOST))
+        assert room(me.ask(GET_EVENT)[1]) is None
+        me.ask(HOST_CAPACITY, 3 << 20, 16, 1)
+        assert room(me.ask(GET_EVENT)[1]) == 6
+        me.ask(SET_PROPERTY, data=struct.pack("<III", 12, DESTINATION, CARD))
+        assert room(me.ask(GET_EVENT)[1]) == 0
+    server.close()
+
+
+def room(events: bytes) -> int | None:
+    """Return how many more photos the camera says it can take; None where that has not changed."""
+    _, told, rest = events.partition(struct.pack("<III", 16, 0xC189, AVAILABLE_SHOTS))
+    return int.from_bytes(rest[:4], "little") if told else None
 
 
 def test_a_button_held_down_releases_once(body: CopyingBody, server: EosServer) -> None:

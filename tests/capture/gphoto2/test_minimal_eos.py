@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,11 +43,21 @@ def test_a_photo_is_fired_found_pulled_and_deleted(eos: MinimalEos, tmp_path: Pa
         assert camera.diagnose() == ""
 
 
-def test_looking_at_a_camera_leaves_its_photos_on_its_card(eos: MinimalEos) -> None:
-    camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{eos.port}")
-    camera.open()
-    camera.info()
-    camera.close()
+LOOK = """
+import sys
+from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera
+
+camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{sys.argv[1]}")
+camera.open()
+camera.info()
+camera.close()
+"""
+
+
+def test_looking_at_a_camera_leaves_its_photos_on_its_card(eos: MinimalEos, tmp_path: Path) -> None:
+    """libgphoto2 remembers what was chosen last, in the process and in HOME: both are new here."""
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", LOOK, str(eos.port)], env=environment, check=True, timeout=60)
     host_has_room = 0x911A
     assert 0x9114 in eos.asked
     assert host_has_room not in eos.asked
