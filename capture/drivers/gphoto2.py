@@ -29,6 +29,7 @@ __all__ = ["Gphoto2Camera", "detect"]
 
 _IDENTITY = {"manufacturer", "cameramodel", "deviceversion", "batterylevel", *SERIALS}
 _ON_THE_CARD: Mapping[str, Value] = {"capturetarget": "Memory card"}
+_NOT_KEPT = ("Internal RAM", "sdram")  # libgphoto2 takes such a photo off the camera, and it is lost with this process
 _STAY_ON = "autopoweroff"
 _PRIVATE = {"ownername", "artist", "copyright", *SERIALS}
 _CLOCKS = ("datetimeutc", "datetime")
@@ -122,8 +123,12 @@ class Gphoto2Camera:
         """Send photos to the memory card and apply the settings; each is read back.
 
         Raises:
-            CameraError: a setting or a choice the camera does not have; it names those there are.
+            CameraError: a setting or a choice the camera does not have; it names those there are. Or one with which
+                photos would be lost.
         """
+        if (target := self._settings["capturetarget"]) in _NOT_KEPT:
+            remedy = 'set capturetarget = "Memory card" in the rig file'
+            raise CameraError(f"{self._called}: photos are not safe with capturetarget = {target!r}", remedy)
         for name, wanted in self._settings.items():
             if name != _STAY_ON and (name in self._config_names or name not in _ON_THE_CARD):  # not every camera has it
                 with self._explained(f"setting {name}") as camera:

@@ -86,6 +86,7 @@ def test_settings_are_applied_and_stay(server: EosServer) -> None:
         ({"iso": 123}, r"no iso '123'; it has: Auto, 100, 125"),
         ({"isso": 100}, r"no setting 'isso'; it has: .*iso"),
         ({"uilock": "on"}, r"a number for uilock, not 'on'"),
+        ({"capturetarget": "Internal RAM"}, r"not safe with capturetarget = 'Internal RAM'"),
     ],
 )
 def test_a_setting_the_camera_does_not_have_is_named_with_those_it_has(
