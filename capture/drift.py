@@ -19,8 +19,7 @@ def drifts(before: ShotResult, after: ShotResult) -> list[str]:
     Exposure is what the photo's header says of time, aperture and sensitivity; focus its distance; white balance its
     mode, or a shift of the mean colour that the DSLR does not see (a change of scene, it sees, too).
     """
-    old = {photo.device: photo for photo in before.photos}
-    new = {photo.device: photo for photo in after.photos}
+    old, new = _telling(before.photos), _telling(after.photos)
     words = [
         f"{word} {device}"
         for device in new
@@ -31,6 +30,15 @@ def drifts(before: ShotResult, after: ShotResult) -> list[str]:
         if f"white balance {device}" not in words:
             words.append(f"white balance {device}")
     return words
+
+
+def _telling(photos: Sequence[StoredPhoto]) -> dict[str, StoredPhoto]:
+    """Return each device's photo that tells most: its picture rather than its RAW, whose colours nobody sees here."""
+    telling: dict[str, StoredPhoto] = {}
+    for photo in photos:
+        if photo.colour or photo.device not in telling:
+            telling[photo.device] = photo
+    return telling
 
 
 def _changed(was: PhotoMeta, now: PhotoMeta) -> list[str]:
