@@ -105,6 +105,8 @@ class Collector:
         try:
             looked = incoming.look()
         except PullFailed as error:  # damaged, perhaps on its way: pull it again
+            if not incoming.may_try_again:
+                raise
             _log.debug("%s: %s", self._device.name, error.cause)
             return
         self._incoming.popleft()

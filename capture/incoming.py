@@ -15,6 +15,7 @@ from dpedkit.files import keep, sha256_file, storage_error
 from dpedkit.images import PhotoMeta, examine, read_meta
 
 _TRIES = 3
+_STILL_THERE = "the photo is still on the device: `dpedkit capture --resume` tries again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Incoming:
             self.stop()
             raise PullFailed(
                 f"{self._camera.name} announced {self.photo.size_bytes} bytes for {self.photo.path}, {size_bytes} came",
-                "the photo is still on the device: `dpedkit capture --resume` tries again",
+                _STILL_THERE,
             )
         return True
 
@@ -88,13 +89,15 @@ class Incoming:
 
         Raises:
             PullFailed: it is damaged, perhaps on its way. A second copy with the same damage is what the device has,
-                and is returned as it is.
+                and is returned as it is. `may_try_again` tells what to do.
         """
         looked = look_at(self._temporary, is_raw=suffix_of(self.photo) in RAW)
-        if looked.damage and looked.sha256 != self._damaged_sha256 and self.may_try_again:
+        if looked.damage and looked.sha256 != self._damaged_sha256:
             self._damaged_sha256 = looked.sha256
             self.stop()
-            raise PullFailed(f"{self._camera.name}: the copy of {self.photo.path} is damaged: {looked.damage}")
+            raise PullFailed(
+                f"{self._camera.name}: the copy of {self.photo.path} is damaged: {looked.damage}", _STILL_THERE
+            )
         return looked
 
     def store(self, path: Path) -> None:

@@ -31,7 +31,7 @@ class ScriptedCamera:
         self._at = settings.get("at", 0)
         self._endings = str(settings.get("endings", ".jpg .dng")).split()
         self._log = self._card.parent / f"{name}.log"
-        self._fired = 0
+        self._fired = self._tries = 0
         self._late: list[Path] = []
 
     def open(self) -> None:
@@ -103,6 +103,9 @@ class ScriptedCamera:
         if self._does("damaged once") and not self._noted("half"):
             self._note("half")
             data = data[:100] + bytes(len(data) - 100)
+        if self._does("damaged anew") and photo.path.endswith(".JPG"):
+            self._tries += 1
+            data = data[: 100 + self._tries] + bytes(len(data) - 100 - self._tries)
         if self._fault == "short":
             data = data[:3]
         with into.open("wb") as stream:

@@ -143,6 +143,7 @@ def test_each_device_is_fired_earlier_by_its_lag(scripted: Path, tmp_path: Path)
         ("bug", CameraError, 0),
         ("fire fails", CameraError, 0),
         ("damaged", CameraError, 2),
+        ("damaged anew", PullFailed, 1),
     ],
 )
 def test_a_device_that_fails_costs_only_its_own_photos(
