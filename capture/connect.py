@@ -12,6 +12,7 @@ from dpedkit.capture.camera import Camera
 from dpedkit.capture.drivers import find_driver
 from dpedkit.capture.rig import SIMULATED, Device, Rig, Timing
 from dpedkit.capture.simulate.faults import FAULTS, ScriptedFault
+from dpedkit.capture.trace import Trace
 
 if TYPE_CHECKING:
     from dpedkit.capture.simulate.specs import SimulatedConfig
@@ -73,11 +74,14 @@ def simulated_config(rig: Rig) -> SimulatedConfig:
     return SimulatedConfig(said.scale, said.seed, str(said.scenes) if said.scenes else None, devices)
 
 
-def make_camera(device: Device, address: str, keys: Path) -> Camera:
+def make_camera(device: Device, address: str, keys: Path, trace: Trace | None = None) -> Camera:
     """Make a device's camera, unopened.
 
-    keys  folder of this computer's adb key
+    keys   folder of this computer's adb key
+    trace  takes down the conversation, if the driver can
     """
     driver = find_driver(device.driver)
     options: dict[str, object] = {"trigger": device.trigger} | ({"keys": keys} if driver.has_keys else {})
+    if trace is not None and driver.has_trace:
+        options["trace"] = trace
     return driver.load()(device.name, address, device.settings, **options)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 from dpedkit.capture.camera import CameraFile, ClockOffset, Release
-from dpedkit.capture.shot import ShotPlan, ShutterTime
+from dpedkit.capture.rig import Device
+from dpedkit.capture.shot import Shot, ShotPlan, ShutterTime
 
 _PUNCTUAL_NS = 100_000_000
 RAW = frozenset({".cr2", ".cr3", ".nef", ".arw", ".dng"})
@@ -49,6 +50,33 @@ class Order:
     def latest_ns(self) -> int:
         """After this its shutter will not open any more."""
         return (self.release.latest_ns if self.release else self.plan.at_ns) + round(self.patience_s * 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class PastShot:
+    """A shot of an earlier process.
+
+    clocks    device name -> its clock, as it was compared before the shot
+    releases  device name -> when it gave the release command, where that was recorded
+    """
+
+    shot: Shot
+    clocks: Mapping[str, ClockOffset]
+    releases: Mapping[str, Release]
+
+    def order(self, device: Device, lag_ns: int) -> Order:
+        """Return what one device was told."""
+        plan = self.shot.plan
+        mine = [photo for photo in self.shot.photos if photo.device == device.name]
+        return Order(
+            plan,
+            self.shot.owed[device.name],
+            plan.at_ns - lag_ns,
+            device.timeout_s,
+            self.clocks.get(device.name),
+            self.releases.get(device.name),
+            {photo.path.suffix: photo.on_device.path for photo in mine},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
-from dpedkit.capture.camera import ClockOffset, Release
+from dpedkit.capture.camera import ClockOffset
 from dpedkit.capture.connect import make_camera
 from dpedkit.capture.events import Event, Failed, Planned, Ready, Settled, Stored
 from dpedkit.capture.inspection import Condition
-from dpedkit.capture.orders import Order
+from dpedkit.capture.orders import Order, PastShot
 from dpedkit.capture.rig import Rig
-from dpedkit.capture.shot import Shot, ShotPlan, ShotResult, StoredPhoto
+from dpedkit.capture.shot import Shot, ShotPlan, ShotRequest, ShotResult, StoredPhoto
+from dpedkit.capture.trace import Trace
 from dpedkit.capture.worker import Handling, Worker
 from dpedkit.errors import CameraError, DpedError, StorageError
 from dpedkit.files import storage_error
@@ -26,48 +27,6 @@ T = TypeVar("T")
 Tell = Callable[[Event], None]
 
 _HEAD_START_NS = 80_000_000  # from the decision to fire to the first release: a piece of a pull, a script to a phone
-
-
-@dataclass(frozen=True, slots=True)
-class ShotRequest:
-    """A shot that is wanted.
-
-    number         within the session; no photo of this number may exist yet
-    not_before_ns  host wall clock, ns
-    retry_of       number of the shot that it repeats
-    """
-
-    number: int
-    scene: str = ""
-    not_before_ns: int = 0
-    retry_of: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PastShot:
-    """A shot of an earlier process.
-
-    clocks    device name -> its clock, as it was compared before the shot
-    releases  device name -> when it gave the release command, where that was recorded
-    """
-
-    shot: Shot
-    clocks: Mapping[str, ClockOffset]
-    releases: Mapping[str, Release]
-
-    def order(self, worker: Worker) -> Order:
-        """Return what one device was told."""
-        device, plan = worker.device, self.shot.plan
-        mine = [photo for photo in self.shot.photos if photo.device == device.name]
-        return Order(
-            plan,
-            self.shot.owed[device.name],
-            plan.at_ns - worker.handling.lag_ns,
-            device.timeout_s,
-            self.clocks.get(device.name),
-            self.releases.get(device.name),
-            {photo.path.suffix: photo.on_device.path for photo in mine},
-        )
 
 
 class Session:
@@ -79,6 +38,7 @@ class Session:
     Photos go to photos/SESSION/NNNN_DEVICE.ext, byte for byte as the cameras gave them.
 
     handling  device name -> what calibration found about it; a device without is taken as its rig file says
+    trace     takes down the conversations with the devices
     needs_all False: devices that do not answer are left out, and are in `missing`; `conditions` has the others
 
     Entering raises:
@@ -95,6 +55,7 @@ class Session:
         *,
         handling: Mapping[str, Handling] | None = None,
         needs_all: bool = True,
+        trace: Trace | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._events: SimpleQueue[Event] = SimpleQueue()
@@ -112,7 +73,7 @@ class Session:
         self._workers = [
             Worker(
                 device,
-                make_camera(device, addresses[device.name], keys),
+                make_camera(device, addresses[device.name], keys, trace),
                 self._folder,
                 self._events.put,
                 handling=known.get(device.name),
@@ -212,7 +173,7 @@ class Session:
         there = [worker for worker in self._workers if worker.device.name not in self.missing]
         for worker in there:
             name = worker.device.name
-            orders = [one.order(worker) for one in past if name in one.shot.owed]
+            orders = [one.order(worker.device, worker.handling.lag_ns) for one in past if name in one.shot.owed]
             stored = {photo.sha256: photo.number for one in past for photo in one.shot.photos if photo.device == name}
             worker.call(partial(worker.resume, orders, known.get(name, ()), stored))
         answers = _together(there, lambda worker: worker.collect())

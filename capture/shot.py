@@ -40,6 +40,21 @@ class ShotPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ShotRequest:
+    """A shot that is wanted.
+
+    number         within the session; no photo of this number may exist yet
+    not_before_ns  host wall clock, ns
+    retry_of       number of the shot that it repeats
+    """
+
+    number: int
+    scene: str = ""
+    not_before_ns: int = 0
+    retry_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShutterTime:
     """When a shutter opened, as measured.
 

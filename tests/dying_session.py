@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from dpedkit.capture.events import Event, Notice
-from dpedkit.stages.capture import Wish, run_session
+from dpedkit.stages.capture import run_session
+from dpedkit.stages.wishes import Wish
 from dpedkit.workspace import find_workspace
 
 _heard = itertools.count(1)

@@ -142,7 +142,7 @@ class Gphoto2Camera:
             self._arrivals.take_news(camera)
 
     def clock_offset(self) -> ClockOffset | None:
-        """Compare clocks; the first time it waits up to 1.3 s for a tick. None where no clock is seen ticking."""
+        """Compare clocks; the first time it waits for two ticks. None where no clock is seen ticking."""
         return self._clock.compare() if self._config_names.intersection(_CLOCKS) else None
 
     def list_photos(self) -> frozenset[CameraFile]:

@@ -11,9 +11,10 @@ from dpedkit.capture.clock import ClockModel
 _SECOND_NS = 1_000_000_000
 _MOST_DRIFT = 100e-6
 _TICK_PATIENCE_NS = 1_300_000_000
-_TICK_NS = 60_000_000  # a tick so near is waited for
+_TICK_NS = 250_000_000  # a tick so near is waited for
 _POLL_S = 0.005
 _FINE_NS = 25_000_000
+_MARGIN_NS = 2_000_000
 _MOST_LEAPS = 2
 
 
@@ -38,7 +39,7 @@ class SecondsClock:
         return self._leaps <= _MOST_LEAPS
 
     def compare(self) -> ClockOffset | None:
-        """Return the offset; the first time it waits up to 1.3 s for a tick, later only for one that is near.
+        """Return the offset; the first time it waits for two ticks, 2.3 s at most, later only for one that is near.
 
         None where no clock is seen ticking.
         """
@@ -53,11 +54,20 @@ class SecondsClock:
                     self._leaps = _MOST_LEAPS + 1
                     return None
                 time.sleep(_POLL_S)
+            self._watch_tick(after_ns=_SECOND_NS // 2)  # not the one that has just been seen
         elif self._to_tick_ns(known) - known.bound_ns < _TICK_NS:
-            given_up_ns = self._clock_ns() + _TICK_NS + 2 * known.bound_ns
-            while self._look() == first and self._clock_ns() < given_up_ns:
-                time.sleep(_POLL_S)
+            self._watch_tick()
         return self._model.at(self._clock_ns()) if self.is_clock else None
+
+    def _watch_tick(self, after_ns: int = 0) -> None:
+        """Ask as often as it answers while the next tick must come: its moment is then known to one answer's time."""
+        time.sleep(after_ns / 1e9)
+        known = self._model.at(self._clock_ns())
+        time.sleep(max(0, self._to_tick_ns(known) - known.bound_ns - _MARGIN_NS) / 1e9)
+        first = self._look()
+        given_up_ns = self._clock_ns() + 2 * (known.bound_ns + _MARGIN_NS)
+        while self._look() == first and self._clock_ns() < given_up_ns:
+            pass
 
     def _to_tick_ns(self, known: ClockOffset) -> int:
         return -(self._clock_ns() + known.offset_ns) % _SECOND_NS

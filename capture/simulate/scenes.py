@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,8 @@ def load_scene(state: StateFolder, config: SimulatedConfig, index: int) -> Scene
     density = View.of(camera_spec("dslr").at_scale(config.scale), 1.0).focal_px * _OVERSAMPLING
     width, height = (round(2 * half * density) for half in _HALF_PLANE)
     state.scenes.mkdir(parents=True, exist_ok=True)
-    kept = state.scenes / f"{index}.npy"
+    made_of = hashlib.sha256(f"{config.seed} {config.scenes} {width} {height}".encode()).hexdigest()[:8]
+    kept = state.scenes / f"{index}-{made_of}.npy"
     with (state.scenes / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -31,6 +32,7 @@ rig_option = click.option("--rig", default="tripod", show_default=True, help="Na
 @click.option("--retry", type=click.IntRange(0), default=0, metavar="N", help="Fire a bad shot again, N times at most.")
 @click.option("--resume", is_flag=True, help="Finish what earlier sessions left, then fire what the last one wanted.")
 @click.option("--delete", is_flag=True, help="Delete photos on the devices once they are stored and verified here.")
+@click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), help="Take down what is said to devices.")
 @pass_app
 def capture(
     app: App,
@@ -42,6 +44,7 @@ def capture(
     retry: int,
     resume: bool,
     delete: bool,
+    trace: Path | None,
 ) -> int:
     """Fire every camera of the rig together and store the photos.
 
@@ -53,13 +56,17 @@ def capture(
     dpedkit capture --resume                 after a crash, a power cut or Ctrl-C
     """
     from dpedkit.cli.live import watching
-    from dpedkit.stages.capture import Wish, resume_sessions, run_session
+    from dpedkit.stages.capture import resume_sessions, run_session
+    from dpedkit.stages.wishes import Wish
 
     app.streams = True
     app.go_on = "the photos taken are kept: `dpedkit capture --resume` goes on"
     wish = Wish(shots, interval, scene, countdown, retry, delete)
     with watching(as_json=app.json, quiet=app.quiet, shots=shots) as hear:
-        report = resume_sessions(app.workspace, rig, hear) if resume else run_session(app.workspace, rig, wish, hear)
+        if resume:
+            report = resume_sessions(app.workspace, rig, hear, trace_file=trace)
+        else:
+            report = run_session(app.workspace, rig, wish, hear, trace_file=trace)
     return _show_capture(app, report)
 
 
@@ -102,7 +109,7 @@ def simulate(app: App, rig: str) -> None:
     adb connect 127.0.0.1:PORT && adb shell date +%s%N
     gphoto2 --port ptpip:127.0.0.1:PORT --capture-image-and-download
     """
-    from dpedkit.stages.capture import run_simulated
+    from dpedkit.stages.rigs import run_simulated
 
     with suppress(KeyboardInterrupt):  # this is how it is meant to end
         run_simulated(app.workspace, rig, lambda addresses: app.show(addresses, *_lines(addresses)))

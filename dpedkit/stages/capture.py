@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import shutil
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dpedkit.capture.calibration import handlings, load_calibrations
 from dpedkit.capture.connect import Connection, connect
 from dpedkit.capture.events import Event, Notice, Planned, Settled, Stored
 from dpedkit.capture.preflight import preflight
 from dpedkit.capture.rig import Rig, load_rig
-from dpedkit.capture.session import Session, ShotRequest
+from dpedkit.capture.session import Session
+from dpedkit.capture.shot import ShotRequest
+from dpedkit.capture.trace import Trace
 from dpedkit.capture.worker import Handling
 from dpedkit.db import Corpus, DeviceRecord, SessionRecord, open_corpus
-from dpedkit.errors import CameraError, UsageError
+from dpedkit.errors import CameraError
 from dpedkit.files import only_one
 from dpedkit.progress import Progress
 from dpedkit.stages.recording import Recorder, ShotSummary
@@ -34,30 +35,10 @@ from dpedkit.stages.resuming import (
     unfinished_sessions,
 )
 from dpedkit.stages.rigs import calibration_notes
+from dpedkit.stages.wishes import Requests, Wish
 from dpedkit.workspace import Workspace, unused_name
 
 Hear = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a session is asked for.
-
-    shots        how many good ones
-    interval_s   from shot to shot, at least
-    countdown_s  before the first
-    retry        how often a shot that is incomplete or over the skew threshold is fired again
-    delete       whether photos are deleted on the devices once they are stored and verified here
-    name         what its shots' keys begin with; None: the time
-    """
-
-    shots: int = 1
-    interval_s: float = 0.0
-    scene: str = ""
-    countdown_s: float = 0.0
-    retry: int = 0
-    delete: bool = False
-    name: str | None = None
 
 
 @dataclass(slots=True)
@@ -80,10 +61,18 @@ class CaptureReport:
         return [shot for shot in [*self.resumed, *self.shots] if shot.status != "complete" and shot.key not in mended]
 
 
-def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = lambda _event: None) -> CaptureReport:
+def run_session(
+    workspace: Workspace,
+    rig_name: str,
+    wish: Wish,
+    hear: Hear = lambda _event: None,
+    *,
+    trace_file: Path | None = None,
+) -> CaptureReport:
     """Fire a rig, and record every photo as soon as it is on the disk.
 
-    hear  is told of everything that happens, after it was recorded
+    hear        is told of everything that happens, after it was recorded
+    trace_file  takes down the conversations with the devices, serial numbers hidden
 
     A shot is in the corpus before it is fired, and each of its photos as soon as its file is whole: nothing is hidden
     if this process dies. What a killed session left is finished first. A device that fails in a shot is named in it,
@@ -94,7 +83,7 @@ def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = la
         SettingsError: a wrong rig file.
         StorageError: another process uses the rig, or the disk is full.
     """
-    with _Rig.opened(workspace, rig_name) as rig:
+    with _Rig.opened(workspace, rig_name, trace_file) as rig:
         report = CaptureReport()
         for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
             if unfinished.is_killed:
@@ -105,13 +94,15 @@ def run_session(workspace: Workspace, rig_name: str, wish: Wish, hear: Hear = la
     return report
 
 
-def resume_sessions(workspace: Workspace, rig_name: str, hear: Hear = lambda _event: None) -> CaptureReport:
+def resume_sessions(
+    workspace: Workspace, rig_name: str, hear: Hear = lambda _event: None, *, trace_file: Path | None = None
+) -> CaptureReport:
     """Finish what earlier sessions of a rig left; raises as `run_session` does.
 
     Photos that are still on the devices are brought over and attached to their shots; then the last session fires
     what it was still asked for: shots that no photo can complete any more again, and those that it never fired.
     """
-    with _Rig.opened(workspace, rig_name) as rig:
+    with _Rig.opened(workspace, rig_name, trace_file) as rig:
         report = CaptureReport()
         for unfinished in unfinished_sessions(rig.corpus, rig.rig.name):
             rig.finish(unfinished, report, hear, go_on=unfinished.is_last)
@@ -133,20 +124,6 @@ def shown(progress: Progress, shots: int) -> Hear:
     return hear
 
 
-def run_simulated(workspace: Workspace, rig_name: str, ready: Callable[[dict[str, str]], None]) -> None:
-    """Run a rig's simulated devices until the process is told to stop; `ready` is called with their addresses.
-
-    Raises:
-        UsageError: the rig has none.
-    """
-    rig = load_rig(workspace.rig_file(rig_name))
-    if not rig.rehearsal:
-        raise UsageError(f"no device of the rig {rig.name!r} is simulated", "make a workspace with --rig simulated")
-    with connect(rig, workspace.simulated(rig.name), workspace.keys) as connection:
-        ready({device.name: connection.addresses[device.name] for device in rig.rehearsal})
-        threading.Event().wait()
-
-
 @dataclass(frozen=True, slots=True)
 class _Rig:
     """A rig that nobody else uses, where it is, and the corpus that takes its photos."""
@@ -157,19 +134,21 @@ class _Rig:
     connection: Connection
     handling: Mapping[str, Handling]
     calibration: Mapping[str, str]
+    trace: Trace | None
 
     @classmethod
     @contextmanager
-    def opened(cls, workspace: Workspace, rig_name: str) -> Iterator[_Rig]:
+    def opened(cls, workspace: Workspace, rig_name: str, trace_file: Path | None) -> Iterator[_Rig]:
         rig = load_rig(workspace.rig_file(rig_name))
         with (
             only_one(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
             open_corpus(workspace.root, workspace.settings.database) as corpus,
             connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
+            closing(Trace(trace_file)) if trace_file else nullcontext() as trace,
         ):
             file = workspace.calibration_file(rig_name)
             handling = handlings(rig, load_calibrations(file))
-            yield cls(workspace, rig, corpus, connection, handling, calibration_notes(rig, file))
+            yield cls(workspace, rig, corpus, connection, handling, calibration_notes(rig, file), trace)
 
     def capture(self, wish: Wish, report: CaptureReport, hear: Hear) -> None:
         """Run a new session."""
@@ -182,7 +161,7 @@ class _Rig:
             devices = [DeviceRecord(device.name, device.role) for device in self.rig.devices]
             self.corpus.store.add_session(SessionRecord(key, self.rig.name, time.time_ns(), settings), devices)
             recorder = self._recorder(key)
-            self._shoot(session, recorder, _Requests(wish), hear)
+            self._shoot(session, recorder, Requests(wish), hear)
         self.corpus.store.update_session(key, {"is_open": False})
         report.session, report.shots = key, [recorder.summaries[number] for number in sorted(recorder.summaries)]
 
@@ -205,7 +184,7 @@ class _Rig:
         begun = set(recorder.summaries)
         with self._session(key, needs_all=False) as session:
             finish(session, known, self.workspace.photos / key, tell)
-            requests = _Requests(
+            requests = Requests(
                 Wish(**unfinished.settings["wish"]),
                 next_number(self.workspace, self.corpus, key),
                 [recorder.summaries[number] for number in sorted(begun)],
@@ -222,7 +201,7 @@ class _Rig:
         report.resumed += [recorder.summaries[number] for number in changed]
         report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries.keys() - begun)]
 
-    def _shoot(self, session: Session, recorder: Recorder, requests: _Requests, hear: Hear) -> None:
+    def _shoot(self, session: Session, recorder: Recorder, requests: Requests, hear: Hear) -> None:
         is_first = True
 
         def next_shot() -> ShotRequest | None:
@@ -273,63 +252,15 @@ class _Rig:
     def _session(self, key: str, *, needs_all: bool = True) -> Session:
         photos, keys = self.workspace.photos, self.workspace.keys
         return Session(
-            self.rig, self.connection.addresses, photos, key, keys, handling=self.handling, needs_all=needs_all
+            self.rig,
+            self.connection.addresses,
+            photos,
+            key,
+            keys,
+            handling=self.handling,
+            needs_all=needs_all,
+            trace=self.trace,
         )
 
     def _known(self, key: str) -> list[Known]:
         return known_shots(self.workspace, self.corpus, self.rig, key)
-
-
-class _Requests:
-    """Which shot comes next: those that are wanted, and bad ones again.
-
-    first   number of the first
-    before  the session's shots that were fired by another process
-    """
-
-    def __init__(self, wish: Wish, first: int = 1, before: Sequence[ShotSummary] = ()) -> None:
-        self.wish = wish
-        self._number = first
-        good = {shot.retry_of or shot.key for shot in before if shot.is_good}
-        begun = [shot for shot in before if shot.retry_of is None]
-        self._missing = wish.shots - len(begun)
-        self._again = deque(_number(shot.key) for shot in begun if shot.status != "complete" and shot.key not in good)
-        self._tries: Counter[int] = Counter()
-        self._original: dict[int, int] = {}
-        self._unsettled: set[int] = set()
-        self._not_before_ns = time.time_ns() + round(wish.countdown_s * 1e9)
-
-    @property
-    def count(self) -> int:
-        """How many shots are still to be fired, if all are good."""
-        return len(self._again) + max(0, self._missing)
-
-    def next(self) -> ShotRequest | None:
-        """Return the next shot; None: no more, or not before it is known whether the last one was good."""
-        if not self.count or (self.wish.retry and self._unsettled):
-            return None
-        original = self._again.popleft() if self._again else None
-        self._missing -= original is None
-        request = ShotRequest(self._number, self.wish.scene, self._not_before_ns, original)
-        self._original[request.number] = original or request.number
-        self._unsettled.add(request.number)
-        self._number += 1
-        return request
-
-    def planned(self, at_ns: int) -> None:
-        """Note when the last shot is fired."""
-        self._not_before_ns = max(self._not_before_ns, at_ns + round(self.wish.interval_s * 1e9))
-
-    def settled(self, number: int, shot: ShotSummary) -> None:
-        """Note how a shot came out; a bad one is fired again as often as it is wished."""
-        if number not in self._unsettled:
-            return
-        self._unsettled.discard(number)
-        original = self._original[number]
-        if not shot.is_good and self._tries[original] < self.wish.retry:
-            self._tries[original] += 1
-            self._again.append(original)
-
-
-def _number(key: str) -> int:
-    return int(key.rpartition("/")[2])

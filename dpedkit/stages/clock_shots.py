@@ -14,8 +14,8 @@ from dpedkit.capture.clock_board import read_board
 from dpedkit.capture.connect import Connection
 from dpedkit.capture.events import Event, Settled
 from dpedkit.capture.rig import Device, Rig
-from dpedkit.capture.session import Session, ShotRequest
-from dpedkit.capture.shot import STAMP_LAG_NS, ShotResult, StampLag, StoredPhoto
+from dpedkit.capture.session import Session
+from dpedkit.capture.shot import STAMP_LAG_NS, ShotRequest, ShotResult, StampLag, StoredPhoto
 from dpedkit.capture.times import Window
 from dpedkit.capture.worker import Handling
 from dpedkit.errors import DpedError

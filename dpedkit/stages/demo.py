@@ -15,7 +15,7 @@ from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError
 from dpedkit.progress import Progress
 from dpedkit.stages.align import align_pairs
-from dpedkit.stages.capture import Wish, run_session, shown
+from dpedkit.stages.capture import run_session, shown
 from dpedkit.stages.demo_report import write_demo_report
 from dpedkit.stages.enhancing import enhance_photos
 from dpedkit.stages.evaluate import EvaluateReport, evaluate
@@ -23,6 +23,7 @@ from dpedkit.stages.frames import rows
 from dpedkit.stages.patches import build_patches
 from dpedkit.stages.rehearsal import alignment_errors
 from dpedkit.stages.training import train_phone
+from dpedkit.stages.wishes import Wish
 from dpedkit.workspace import SETTINGS_FILE, Workspace, create_workspace, find_workspace
 
 RIG = "tripod"

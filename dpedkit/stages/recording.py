@@ -9,7 +9,7 @@ from typing import Any
 from dpedkit.capture.camera import ClockOffset, Release
 from dpedkit.capture.drift import drifts
 from dpedkit.capture.events import Event, Fired, Planned, Settled, Stored
-from dpedkit.capture.session import PastShot
+from dpedkit.capture.orders import PastShot
 from dpedkit.capture.shot import ShotPlan, ShotResult, StoredPhoto
 from dpedkit.db import Corpus, PhotoRecord, ShotRecord
 from dpedkit.errors import KnownPhoto

@@ -13,10 +13,10 @@ import pandas as pd
 from dpedkit.capture.camera import CameraFile, Release
 from dpedkit.capture.events import Event, Settled, Stored
 from dpedkit.capture.incoming import look_at
-from dpedkit.capture.orders import RAW
+from dpedkit.capture.orders import RAW, PastShot
 from dpedkit.capture.recovery import adopt, stored_photos, throw_away_halves
 from dpedkit.capture.rig import Rig
-from dpedkit.capture.session import PastShot, Session
+from dpedkit.capture.session import Session
 from dpedkit.capture.shot import Shot, ShotPlan, ShutterTime, StoredPhoto
 from dpedkit.capture.worker import Handling
 from dpedkit.db import Corpus

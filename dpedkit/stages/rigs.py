@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,3 +201,17 @@ def _check_roles(found: Iterable[Found], left_out: Mapping[str, str]) -> None:
             f"no DSLR answers{f' ({why})' if why else ''}",
             "connect it by USB, switch it on, or name one on the network: --device ptpip:HOST",
         )
+
+
+def run_simulated(workspace: Workspace, rig_name: str, ready: Callable[[dict[str, str]], None]) -> None:
+    """Run a rig's simulated devices until the process is told to stop; `ready` is called with their addresses.
+
+    Raises:
+        UsageError: the rig has none.
+    """
+    rig = load_rig(workspace.rig_file(rig_name))
+    if not rig.rehearsal:
+        raise UsageError(f"no device of the rig {rig.name!r} is simulated", "make a workspace with --rig simulated")
+    with connect(rig, workspace.simulated(rig.name), workspace.keys) as connection:
+        ready({device.name: connection.addresses[device.name] for device in rig.rehearsal})
+        threading.Event().wait()

@@ -16,8 +16,8 @@ from scripted_site import install_scripted_camera
 from dpedkit.capture.events import DeviceNews, Event, Failed, Fired, Planned, Settled, Stored, Stray
 from dpedkit.capture.inspection import probe
 from dpedkit.capture.rig import Rig, load_rig
-from dpedkit.capture.session import Session, ShotRequest
-from dpedkit.capture.shot import ShotResult, StoredPhoto
+from dpedkit.capture.session import Session
+from dpedkit.capture.shot import ShotRequest, ShotResult, StoredPhoto
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed, StorageError
 
 NAMES = ("dslr", "sony", "htc")
