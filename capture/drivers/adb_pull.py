@@ -35,7 +35,8 @@ def pull(
         StorageError: this computer's disk does not take them.
     """
     summing: Stream | None = None
-    pieces: Iterator[bytes] = iter(())
+    pieces: Iterator[memoryview] = iter(())
+    arrived = hashlib.sha256()
     whole = False
     try:
         with talking(f"sending {photo.path}"):
@@ -43,18 +44,20 @@ def pull(
             summing = open_stream(f"shell:sha256sum {quoted} 2>/dev/null || md5sum {quoted}")
             pieces = SyncClient(open_stream).receive(photo.path)
         with into.open("wb") as copy:  # a full disk is no failure of the phone: not under `talking`
+            size_bytes = 0
             while True:
                 with talking(f"sending {photo.path}"):
-                    piece = next(pieces, b"")
+                    piece = next(pieces, None)
                 if not piece:
                     break
-                copy.write(piece)
-                if copy.tell() > photo.size_bytes:
+                arrived.update(piece)  # the phone reads the next one meanwhile
+                size_bytes += copy.write(piece)
+                if size_bytes > photo.size_bytes:
                     break
-                yield copy.tell()
+                yield size_bytes
         with talking(f"summing {photo.path}"):
             said = summing.read_all(timeout_s).decode(errors="replace")
-        _verify(photo, into, said)
+        _verify(photo, into, arrived.hexdigest(), said)
         whole = True
     except CameraError as error:
         raise PullFailed(error.cause, "it is still on the phone: run the same command again") from error
@@ -71,7 +74,7 @@ def pull(
             into.unlink(missing_ok=True)
 
 
-def _verify(photo: CameraFile, copy: Path, said: str) -> None:
+def _verify(photo: CameraFile, copy: Path, sha256: str, said: str) -> None:
     """Compare a copy with what the phone said: its size, and its checksum where the phone has a tool for that."""
     size_bytes = copy.stat().st_size
     if size_bytes != photo.size_bytes:
@@ -79,7 +82,10 @@ def _verify(photo: CameraFile, copy: Path, said: str) -> None:
     checksum = _CHECKSUM.match(said.strip())
     if checksum is None:
         return
-    method = "sha256" if len(checksum[1]) == 64 else "md5"
-    with copy.open("rb") as stream:
-        if hashlib.file_digest(stream, method).hexdigest() != checksum[1]:
-            raise CameraError(f"{photo.path} arrived damaged: its {method} is not what the phone says")
+    if len(checksum[1]) == len(sha256):
+        method, found = "sha256", sha256
+    else:  # an old phone's
+        with copy.open("rb") as stream:
+            method, found = "md5", hashlib.file_digest(stream, "md5").hexdigest()
+    if found != checksum[1]:
+        raise CameraError(f"{photo.path} arrived damaged: its {method} is not what the phone says")

@@ -17,7 +17,6 @@ _HEAD = struct.Struct("<4sI")
 _STAT = struct.Struct("<4sIII")
 _DENT = struct.Struct("<4sIIII")
 _MOST_PACKET_BYTES = 1 << 20  # the protocol's own limit is 64 KiB
-_COMPACT_BYTES = 1 << 20
 
 
 class SyncRefused(Exception):
@@ -65,7 +64,8 @@ class SyncClient:
             if name == b"DONE":
                 return entries
             _expect(name, b"DENT")
-            entry = Entry(conversation.take(length).decode(errors="surrogateescape"), mode, size, written_s)
+            shown = bytes(conversation.take(length)).decode(errors="surrogateescape")
+            entry = Entry(shown, mode, size, written_s)
             if entry.name not in {".", ".."}:
                 entries.append(entry)
             head = conversation.take(_DENT.size)
@@ -76,7 +76,7 @@ class SyncClient:
         _expect(name, b"STAT")
         return Entry(path.rpartition("/")[2], mode, size, written_s)
 
-    def receive(self, path: str) -> Iterator[bytes]:
+    def receive(self, path: str) -> Iterator[memoryview]:
         """Yield a file's bytes as they come, over a stream of its own; it may be left at any piece.
 
         Raises:
@@ -91,13 +91,13 @@ class SyncClient:
                 if name == b"DONE":
                     return
                 if name == b"FAIL":
-                    raise SyncRefused(conversation.take(length).decode(errors="replace"))
+                    raise SyncRefused(bytes(conversation.take(length)).decode(errors="replace"))
                 _expect(name, b"DATA")
                 yield conversation.take(length)
         finally:
             stream.close()
 
-    def _ask(self, name: bytes, path: str, count: int) -> bytes:
+    def _ask(self, name: bytes, path: str, count: int) -> memoryview:
         """Send a request and return the first `count` bytes of its answer; some phones end a stream after each."""
         if self._conversation is not None and not self._conversation.over:
             with suppress(StreamEnded):
@@ -109,8 +109,7 @@ class SyncClient:
 class _Conversation:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._buffer = bytearray()
-        self._taken = 0
+        self._left = memoryview(b"")  # of what has come
 
     @property
     def over(self) -> bool:
@@ -121,21 +120,22 @@ class _Conversation:
         self._stream.write(_HEAD.pack(name, len(raw)) + raw)
         return self
 
-    def take(self, count: int) -> bytes:
-        """Return the next `count` bytes."""
+    def take(self, count: int) -> memoryview:
+        """Return the next `count` bytes: of the message they came in, where they lie in one, and else a copy."""
         if count > _MOST_PACKET_BYTES:
             raise ValueError(f"a packet of {count} bytes")
-        while len(self._buffer) - self._taken < count:
-            data = self._stream.read()
-            if not data:
-                raise StreamEnded("the phone ended the conversation in the middle of an answer")
-            if self._taken == len(self._buffer) or self._taken > _COMPACT_BYTES:
-                del self._buffer[: self._taken]
-                self._taken = 0
-            self._buffer += data
-        self._taken += count
-        with memoryview(self._buffer) as view:
-            return bytes(view[self._taken - count : self._taken])
+        if len(self._left) < count:
+            parts: list[bytes | memoryview] = [self._left] if self._left else []
+            come = len(self._left)
+            while come < count:
+                data = self._stream.read()
+                if not data:
+                    raise StreamEnded("the phone ended the conversation in the middle of an answer")
+                parts.append(data)
+                come += len(data)
+            self._left = memoryview(b"".join(parts))
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
 
 
 def _expect(found: bytes, wanted: bytes) -> None:

@@ -8,6 +8,7 @@ phone, proves who we are and frames the messages; the streams are our own.
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -105,6 +106,17 @@ class _QuickIo(_AdbIOManager):  # type: ignore[misc]  # adb_shell is untyped
     def send_packet(self, command: bytes, local_id: int, remote_id: int, data: bytes, timeout_s: float) -> None:
         info = _AdbTransactionInfo(None, None, timeout_s, timeout_s)
         self._send(AdbMessage(command, local_id, remote_id, data), info)
+
+    def _read_bytes_from_device(self, length: int, adb_info: Any) -> bytes:
+        """Return the next `length` bytes; those that come in one piece are not copied."""
+        deadline_s = time.monotonic() + adb_info.read_timeout_s
+        parts: list[bytes] = []
+        while length > 0:
+            parts.append(self._transport.bulk_read(length, adb_info.transport_timeout_s))
+            length -= len(parts[-1])
+            if length > 0 and time.monotonic() > deadline_s:
+                raise exceptions.AdbTimeoutError(f"{length} bytes of a message did not come in time")
+        return b"".join(parts)
 
     def _read_packet_from_device(self, adb_info: Any) -> Packet:
         header = self._read_bytes_from_device(constants.MESSAGE_SIZE, adb_info)

@@ -273,17 +273,24 @@ def test_a_pull_of_other_bytes_than_announced_fails_and_leaves_nothing(
     assert len(camera.list_photos()) == 1  # it has recovered
 
 
-def test_damaged_bytes_are_noticed(camera: AdbCamera, body: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("tool", "digits"), [("sha256sum", 64), ("md5sum", 32)])
+def test_damaged_bytes_are_noticed(camera: AdbCamera, body: Any, tmp_path: Path, tool: str, digits: int) -> None:
     (body.card / "DCIM/a.jpg").write_bytes(JPEG)
-    lying = camera.shell('echo "$PHONE/bin"').strip()
-    (Path(lying) / "sha256sum").write_text(f"#!/bin/sh\necho {'0' * 64}  $1\n")
-    (Path(lying) / "sha256sum").chmod(0o755)
+    tools = Path(camera.shell('echo "$PHONE/bin"').strip())
+
+    def replace(name: str, script: str) -> None:
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+
     (photo,) = camera.list_photos()
-    with pytest.raises(PullFailed, match="damaged"):
+    if tool == "md5sum":  # an old phone has no other
+        replace("sha256sum", "exit 127")
         copy(camera, photo, tmp_path / "copy")
-    (Path(lying) / "sha256sum").write_text("#!/bin/sh\nexit 127\n")  # an old phone: md5 must do
-    copy(camera, photo, tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == JPEG
+        assert (tmp_path / "copy").read_bytes() == JPEG
+    replace(tool, f"echo {'0' * digits}  $1")
+    with pytest.raises(PullFailed, match=f"damaged: its {tool.removesuffix('sum')}"):
+        copy(camera, photo, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_phone_lost_in_the_middle_of_a_pull_is_an_error_in_time(
