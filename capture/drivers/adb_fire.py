@@ -23,8 +23,8 @@ def fire_script(clock: DeviceClock, device_ns: int, command: str, setup: str = "
     return f"""{setup}
 look() {{ {clock.read}; left=$((({seconds} - s) * 1000000 + {rest_ns // 1000} - u)); }}
 look
-while [ $left -gt 250000 ]; do
-    ms=$((left / 1000 - 150)); f=$((ms % 1000 + 1000))
+while [ $left -gt 130000 ]; do
+    ms=$((left / 1000 - 80)); f=$((ms % 1000 + 1000))
     sleep $((ms / 1000)).${{f#1}} 2>/dev/null || sleep 1; look
 done
 {_LAST_TURNS if clock.forks else _LAST_LOOKS.format(half_step_us=clock.step_ns // 2000)}

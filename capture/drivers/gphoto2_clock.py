@@ -9,7 +9,7 @@ from dpedkit.capture.camera import ClockOffset
 from dpedkit.capture.clock import ClockModel
 
 _SECOND_NS = 1_000_000_000
-_MOST_DRIFT = 100e-6
+_MOST_DRIFT = 50e-6  # four seconds a day, twice what cameras' makers allow
 _TICK_PATIENCE_NS = 1_300_000_000
 _TICK_NS = 250_000_000  # a tick so near is waited for
 _POLL_S = 0.005
