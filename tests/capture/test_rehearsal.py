@@ -55,7 +55,7 @@ def test_three_scenes_are_photographed_by_all_four(rehearsal: tuple[Rig, Connect
     assert len({photo.sha256 for photo in stored}) == 12
     for photo in stored:
         card = folder / "state" / photo.device / "card"
-        on_card = card / photo.device_path[photo.device_path.index("DCIM") :]
+        on_card = card / photo.on_device.path[photo.on_device.path.index("DCIM") :]
         assert photo.path.read_bytes() == on_card.read_bytes()
         assert hashlib.sha256(photo.path.read_bytes()).hexdigest() == photo.sha256
         assert photo.meta is not None
@@ -74,6 +74,7 @@ def test_shutter_times_and_releases_agree_with_the_truth(rehearsal: tuple[Rig, C
     assert set(result.skew.devices) == set(NAMES)
     for photo in result.photos:
         truth = truth_of(photo, folder)
+        assert photo.release is not None
         assert photo.release.earliest_ns <= truth["released_ns"] <= photo.release.latest_ns
         assert photo.shutter is not None
         assert abs(photo.shutter.t_ns - truth["shutter_ns"]) <= photo.shutter.bound_ns

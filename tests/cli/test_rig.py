@@ -38,6 +38,12 @@ def cameras(root: Path) -> list[psutil.Process]:
     return found
 
 
+def photo_files(root: Path) -> dict[str, str]:
+    """The files of all sessions, by their paths in the workspace, but for what a session notes for itself."""
+    files = {f"photos/{path}": digest for path, digest in tree(root / "photos").items()}
+    return {path: digest for path, digest in files.items() if not path.endswith("/before.json")}
+
+
 def test_devices_are_listed_with_their_clocks(cli: CommandLine, small_rig: Path) -> None:
     reports = cli.json("devices", "--rig", "tripod", cwd=small_rig)
     assert [report["name"] for report in reports] == NAMES
@@ -47,14 +53,13 @@ def test_devices_are_listed_with_their_clocks(cli: CommandLine, small_rig: Path)
 
 
 def test_capture_stores_and_records_each_photo(cli: CommandLine, small_rig: Path) -> None:
-    report = cli.json("capture", "--shots", 2, "--scene", "garden", "-q", cwd=small_rig)
+    report = cli.events("capture", "--shots", 2, "--scene", "garden", cwd=small_rig)[-1]
+    assert report["event"] == "report"
     assert [shot["status"] for shot in report["shots"]] == ["complete"] * 2
-    files = tree(small_rig / "photos")
+    files = photo_files(small_rig)
     with open_corpus(small_rig) as corpus:
         photos, shots = corpus.photos(), corpus.shots()
-    assert dict(zip("photos/" + photos["path"].str.removeprefix("photos/"), photos["sha256"], strict=True)) == {
-        f"photos/{path}": digest for path, digest in files.items()
-    }
+    assert dict(zip(photos["path"], photos["sha256"], strict=True)) == files
     assert sorted(photos["device"]) == sorted(NAMES * 2)
     assert list(shots["scene"]) == ["garden"] * 2
     assert list(shots["shot"]) == [shot["key"] for shot in report["shots"]]
@@ -62,7 +67,7 @@ def test_capture_stores_and_records_each_photo(cli: CommandLine, small_rig: Path
     assert cameras(small_rig) == []
     text = cli.run("capture", cwd=small_rig).stdout
     assert text.splitlines()[-1] == "1 shot, 0 incomplete"
-    assert files.items() < tree(small_rig / "photos").items()
+    assert files.items() < photo_files(small_rig).items()
 
 
 def test_ctrl_c_keeps_the_shots_that_are_done(cli: CommandLine, small_rig: Path) -> None:
@@ -77,15 +82,20 @@ def test_ctrl_c_keeps_the_shots_that_are_done(cli: CommandLine, small_rig: Path)
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-2:] == [
         "error: stopped",
-        "  the photos taken are kept: `dpedkit status` shows them, and the same command takes more",
+        "  the photos taken are kept: `dpedkit capture --resume` goes on",
     ]
     assert cameras(small_rig) == []
     with open_corpus(small_rig) as corpus:
         photos, shots = corpus.photos(), corpus.shots()
-    assert set(photos["path"]) == {f"photos/{path}" for path in tree(small_rig / "photos")}
+    assert set(photos["path"]) == photo_files(small_rig).keys()
     assert (shots["status"] == "complete").sum() >= 1
     assert set(shots[shots["status"] == "incomplete"]["reason"]) <= {"not finished"}
-    assert len(cli.json("capture", cwd=small_rig)["shots"]) == 1
+    unfinished = shots[shots["status"] == "incomplete"]
+    assert cli.json("status", cwd=small_rig)["incomplete"] == dict(
+        zip(unfinished["shot"], unfinished["reason"], strict=True)
+    )
+    assert len(cli.events("capture", cwd=small_rig)[-1]["shots"]) == 1
+    assert "not finished" not in cli.json("status", cwd=small_rig)["incomplete"].values()
 
 
 def test_a_device_that_is_not_there_is_named_and_nothing_fires(cli: CommandLine, small_rig: Path) -> None:
@@ -120,7 +130,7 @@ def test_a_second_command_uses_the_running_devices(cli: CommandLine, simulated: 
     before = {process.pid for process in cameras(simulated.root)}
     reports = cli.json("devices", "--rig", "tripod", cwd=simulated.root)
     assert {report["name"]: report["address"] for report in reports} == simulated.addresses
-    assert len(cli.json("capture", cwd=simulated.root)["shots"]) == 1
+    assert len(cli.events("capture", cwd=simulated.root)[-1]["shots"]) == 1
     assert {process.pid for process in cameras(simulated.root)} == before
 
 
