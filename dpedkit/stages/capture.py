@@ -57,7 +57,7 @@ class CaptureReport:
     @property
     def incomplete(self) -> list[ShotSummary]:
         """The shots in which a device failed and that were not fired again with success."""
-        mended = {shot.retry_of for shot in self.shots if shot.is_good}
+        mended = {shot.retry_of for shot in self.shots if shot.status == "complete"}
         return [shot for shot in [*self.resumed, *self.shots] if shot.status != "complete" and shot.key not in mended]
 
 
@@ -182,6 +182,7 @@ class _Rig:
         for shot in known:
             recorder.restore(shot.past, status=shot.status, reason=shot.reason, flags=shot.flags)
         begun = set(recorder.summaries)
+        mended = {shot.retry_of for shot in recorder.summaries.values() if shot.status == "complete"}
         with self._session(key, needs_all=False) as session:
             finish(session, known, self.workspace.photos / key, tell)
             requests = Requests(
@@ -198,7 +199,7 @@ class _Rig:
             self.corpus.store.update_session(key, {"is_open": False})
         changed = [shot.past.shot.plan.number for shot in known if shot.status != "complete"]
         report.session = key
-        report.resumed += [recorder.summaries[number] for number in changed]
+        report.resumed += [shot for number in changed if (shot := recorder.summaries[number]).key not in mended]
         report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries.keys() - begun)]
 
     def _shoot(self, session: Session, recorder: Recorder, requests: Requests, hear: Hear) -> None:

@@ -48,7 +48,8 @@ class Unfinished:
 def unfinished_sessions(corpus: Corpus, rig: str) -> list[Unfinished]:
     """Return the unfinished sessions of a rig, oldest first."""
     shots = corpus.shots()
-    incomplete = set(shots[shots["status"] == "incomplete"]["session"])
+    mended = shots[shots["status"] == "complete"]["retry_of"]
+    incomplete = set(shots[(shots["status"] == "incomplete") & ~shots["shot"].isin(mended)]["session"])
     sessions = [row for row in rows(corpus.sessions()) if row.rig == rig and "wish" in row.settings]
     return [
         Unfinished(row.session, row.settings, is_killed=row.settings["is_open"], is_last=row is sessions[-1])

@@ -42,10 +42,10 @@ class Requests:
     def __init__(self, wish: Wish, first: int = 1, before: Sequence[ShotSummary] = ()) -> None:
         self.wish = wish
         self._number = first
-        good = {shot.retry_of or shot.key for shot in before if shot.is_good}
+        whole = {shot.retry_of or shot.key for shot in before if shot.status == "complete"}
         begun = [shot for shot in before if shot.retry_of is None]
         self._missing = wish.shots - len(begun)
-        self._again = deque(_number(shot.key) for shot in begun if shot.status != "complete" and shot.key not in good)
+        self._again = deque(_number(shot.key) for shot in begun if shot.key not in whole)
         self._tries: Counter[int] = Counter()
         self._original: dict[int, int] = {}
         self._unsettled: set[int] = set()

@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
             try:
                 passed, words = True, todo[name]()
             except Exception as error:
-                passed, words = False, f"{type(error).__name__}: {error}"[:400]
+                passed, words = False, f"{type(error).__name__}: {error}"[:1000]
             entry = {"passed": passed, "what": words, "took_s": round(time.monotonic() - began_s, 1)}
             with writing:
                 done[name] = {**entry, "when": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _commit()}
