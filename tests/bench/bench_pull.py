@@ -1,9 +1,9 @@
-"""The ADB driver: pulls against the stock `adb pull`, the phone's clock, and how punctually it fires.
+"""Pulls against the stock clients, from the same simulated devices; a phone's clock, and how punctually it fires.
 
-The phone is a simulated one in a process of its own. Both clients fetch the same file of 6 MB from it by turns, to the
-same disk; ours also has the phone compute a checksum and compares it. The stock client is given twice: the whole
-command, and the rate it prints of itself, without its start. Clock and release are compared with what the simulator
-knows: the bounds are those that the driver states.
+Each device is a process of its own. Both clients fetch the same file by turns, to the same disk; ours also has the
+phone compute a checksum and compares it. The stock clients are given twice: the whole command, and the transfer without
+the start, which adb prints of itself; of gphoto2 it is what a file of 1 kB takes less. Clock and release are compared
+with what the simulator knows: the bounds are those that the driver states.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from measure import Figure, Findings, timed
 
 from dpedkit.capture.camera import CameraFile
 from dpedkit.capture.drivers.adb import AdbCamera
+from dpedkit.capture.drivers.gphoto2 import Gphoto2Camera
 from dpedkit.capture.simulate.specs import SimulatedConfig
 from dpedkit.capture.simulate.state import StateFolder
 from dpedkit.capture.simulate.supervisor import SimulatedRig
 from dpedkit.capture.simulate.truth import load_truth
 from dpedkit.files import sha256_file
 
-PHONE = "sony"
-FILE_BYTES = 6_000_000
+PHONE, DSLR = "sony", "dslr"
+FILES_BYTES = (5_000_000, 20_000_000)
+TINY_BYTES = 1000
 PULLS = 15
 FIRES = 10
 LEAD_NS = 700_000_000
@@ -45,24 +47,32 @@ def run() -> Findings:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys, state = folder / "home" / ".android", StateFolder(folder / "state")
-        with SimulatedRig(SimulatedConfig(scale=0.05), state.root, (PHONE,), keys / "adbkey.pub") as rig:
+        with SimulatedRig(SimulatedConfig(scale=0.05), state.root, (PHONE, DSLR), keys / "adbkey.pub") as rig:
             address = rig.addresses[PHONE]
             camera = AdbCamera(PHONE, address, {}, keys=keys)
             camera.open()
             try:
                 with stock_adb(folder / "home") as adb:
-                    pulls = pull_by_turns(camera, adb, address.removeprefix("tcp:"), state)
-                return Findings([*pulls, *fire(camera, state)], [] if adb else ["No stock adb here: apt install adb."])
+                    pulls = [
+                        figure
+                        for size_bytes in FILES_BYTES
+                        for figure in pull_by_turns(camera, adb, address.removeprefix("tcp:"), state, size_bytes)
+                    ]
+                pulls += pull_from_dslr(rig.addresses[DSLR], state, folder / "home")
+                missing = [tool for tool in ("adb", "gphoto2") if shutil.which(tool) is None]
+                return Findings(
+                    [*pulls, *fire(camera, state)], [f"No stock {tool} here: apt install {tool}." for tool in missing]
+                )
             finally:
                 camera.close()
 
 
-def pull_by_turns(camera: AdbCamera, adb: Adb | None, serial: str, state: StateFolder) -> list[Figure]:
-    """Return the rates of both clients."""
+def pull_by_turns(camera: AdbCamera, adb: Adb | None, serial: str, state: StateFolder, size_bytes: int) -> list[Figure]:
+    """Return the rates of both clients from a phone."""
     on_card, copy = "DCIM/bench.jpg", state.root / "copy.jpg"
-    (state.card(PHONE) / on_card).write_bytes(np.random.default_rng(0).bytes(FILE_BYTES))
-    photo = CameraFile(f"/sdcard/{on_card}", FILE_BYTES)
-    megabytes = FILE_BYTES / 1e6
+    (state.card(PHONE) / on_card).write_bytes(np.random.default_rng(0).bytes(size_bytes))
+    photo = CameraFile(f"/sdcard/{on_card}", size_bytes)
+    megabytes = size_bytes / 1e6
     ours, command, printed = [], [], []
     if adb:
         adb("connect", serial)
@@ -74,10 +84,46 @@ def pull_by_turns(camera: AdbCamera, adb: Adb | None, serial: str, state: StateF
             call = timed(adb, "-s", serial, "pull", photo.path, copy)
             command.append(megabytes / call.wall_s)
             printed.append(megabytes / float(re.search(r"in ([\d.]+)s", call.value)[1]))
+    what = f"{megabytes:.0f} MB from a phone"
     return [
-        Figure("pull, against the command", ours, "MB/s", command, "more", ">= 1x" if adb else ""),
-        Figure("pull, against the rate that adb prints", ours, "MB/s", printed, "more"),
+        Figure(f"{what}, against adb pull", ours, "MB/s", command, "more", ">= 1x" if adb else ""),
+        Figure(f"{what}, against the rate that adb prints", ours, "MB/s", printed, "more"),
     ]
+
+
+def pull_from_dslr(address: str, state: StateFolder, home: Path) -> list[Figure]:
+    """Return the rates of both clients from the DSLR; it talks to one of them at a time."""
+    size_bytes, album, copy = FILES_BYTES[-1], state.card(DSLR) / "DCIM" / "100CANON", state.root / "copy.jpg"
+    album.mkdir(parents=True, exist_ok=True)
+    for name, count in (("IMG_0001.JPG", size_bytes), ("IMG_0002.JPG", TINY_BYTES)):
+        (album / name).write_bytes(np.random.default_rng(0).bytes(count))
+    megabytes = size_bytes / 1e6
+    ours, command, transfer = [], [], []
+    for _ in range(PULLS):
+        camera = Gphoto2Camera(DSLR, address)
+        camera.open()
+        photo = next(photo for photo in camera.list_photos() if photo.size_bytes == size_bytes)
+        ours.append(megabytes / timed(deque, camera.pull(photo, copy), 0).wall_s)
+        camera.close()
+        if shutil.which("gphoto2"):
+            whole_s, start_s = (timed(stock_gphoto2, address, home, number).wall_s for number in (1, 2))
+            command.append(megabytes / whole_s)
+            transfer.append(megabytes / max(whole_s - start_s, 1e-3))
+    what = f"{megabytes:.0f} MB from the DSLR, against gphoto2 --get-file"
+    return [
+        Figure(what, ours, "MB/s", command, "more"),
+        Figure(f"{what} without its start", ours, "MB/s", transfer, "more"),
+    ]
+
+
+def stock_gphoto2(address: str, home: Path, number: int) -> None:
+    """Fetch the DSLR's file of that number with the stock client."""
+    port = address.rpartition(":")[2]
+    own_drivers = {"CAMLIBS", "IOLIBS"}  # python-gphoto2 sets these to its own; the client is to use its
+    environment = {key: value for key, value in os.environ.items() if key not in own_drivers} | {"HOME": str(home)}
+    words = ["gphoto2", "--port", f"ptpip:127.0.0.1:{port}:{port}", "--folder", "/store_00020001/DCIM/100CANON"]
+    fetch = ["--force-overwrite", "--filename", home / "copy.jpg", "--get-file", str(number)]
+    subprocess.run([*words, *fetch], env=environment, capture_output=True, check=True)
 
 
 def fire(camera: AdbCamera, state: StateFolder) -> list[Figure]:
