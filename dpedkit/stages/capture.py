@@ -182,7 +182,7 @@ class _Rig:
         for shot in known:
             recorder.restore(shot.past, status=shot.status, reason=shot.reason, flags=shot.flags)
         begun = set(recorder.summaries)
-        mended = {shot.retry_of for shot in recorder.summaries.values() if shot.status == "complete"}
+        mended = {summary.retry_of for summary in recorder.summaries.values() if summary.status == "complete"}
         with self._session(key, needs_all=False) as session:
             finish(session, known, self.workspace.photos / key, tell)
             requests = Requests(
@@ -199,7 +199,8 @@ class _Rig:
             self.corpus.store.update_session(key, {"is_open": False})
         changed = [shot.past.shot.plan.number for shot in known if shot.status != "complete"]
         report.session = key
-        report.resumed += [shot for number in changed if (shot := recorder.summaries[number]).key not in mended]
+        resumed = [recorder.summaries[number] for number in changed]
+        report.resumed += [summary for summary in resumed if summary.key not in mended]
         report.shots = [recorder.summaries[number] for number in sorted(recorder.summaries.keys() - begun)]
 
     def _shoot(self, session: Session, recorder: Recorder, requests: Requests, hear: Hear) -> None:
