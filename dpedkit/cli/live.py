@@ -89,6 +89,7 @@ class LiveView:
         match event:
             case Planned():
                 self._planned = event
+                self._rows = {device: self._row(device) for device in event.clocks}  # in the rig's order
             case Stored(photo) if photo.shutter and photo.release:
                 self._row(photo.device).lag_ms = (photo.shutter.t_ns - photo.release.earliest_ns) / 1e6
             case DeviceNews(device, state, waiting, info, why):
@@ -128,17 +129,19 @@ class LiveView:
         if left_s > 0.5:
             words += f" in {left_s:.0f} s"
         if self._settled:
-            each_s = (time.monotonic() - self._began_s) / len(self._settled)
+            words += f"  ·  {len(self._settled)} of {self._shots} done"
+        if len(self._settled) > 1:
+            each_s = (time.monotonic() - self._began_s) / (len(self._settled) - 1)
             rest = max(0, self._shots - len(self._settled))
-            words += (
-                f"  ·  {len(self._settled)} of {self._shots} done  ·  {each_s:.1f} s each, {rest * each_s:.0f} s left"
-            )
+            words += f"  ·  {each_s:.1f} s each, {rest * each_s:.0f} s left"
         if self._last and self._last.skew:
             skew = self._last.skew
             words += f"  ·  last skew {skew.spread_ns / 1e6:.0f} ± {skew.bound_ns / 1e6:.0f} ms"
         return Text(words, style="bold")
 
     def _settle(self, result: ShotResult) -> None:
+        if not self._settled:
+            self._began_s = time.monotonic()
         self._settled.add(result.plan.number)
         self._last = result
         shutters = {photo.device: photo.shutter.t_ns for photo in result.photos if photo.shutter}
