@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from dpedkit.capture.camera import CameraInfo
 from dpedkit.capture.inspection import Condition, largest_files
 from dpedkit.capture.rig import Device, Rig, Thresholds
 from dpedkit.errors import DpedError
@@ -72,6 +73,12 @@ def preflight(
         per_shot = sum(_bytes_per_shot(devices[condition.device], condition) for condition in conditions)
         checks.append(_space(HOST, host_free_bytes, shots * per_shot, rig.thresholds, "free some space on this disk"))
     return checks
+
+
+def supplies(rig: Rig, device: str, info: CameraInfo) -> list[Check]:
+    """Return how a device stands in the middle of a session: charge, room for one more shot, temperature."""
+    found = next(known for known in rig.devices if known.name == device)
+    return list(_supplies(found, Condition(device, info=info), rig.thresholds, shots=1))
 
 
 def _device_checks(device: Device, condition: Condition, limits: Thresholds, shots: int) -> Iterator[Check]:

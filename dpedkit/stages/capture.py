@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dpedkit.capture.calibration import handlings, load_calibrations
 from dpedkit.capture.connect import Connection, connect
-from dpedkit.capture.events import Event, Notice, Planned, Settled, Stored
-from dpedkit.capture.preflight import preflight
+from dpedkit.capture.events import DeviceNews, Event, Notice, Planned, Settled, Stored
+from dpedkit.capture.preflight import preflight, supplies
 from dpedkit.capture.rig import Rig, load_rig
 from dpedkit.capture.session import Session
 from dpedkit.capture.shot import ShotRequest
@@ -215,9 +215,16 @@ class _Rig:
                 is_first = False
             return request
 
+        warned: set[tuple[str, str]] = set()
+
         def tell(event: Event) -> None:
             recorder.tell(event)
             match event:
+                case DeviceNews(device, info=info) if info is not None:
+                    for check in supplies(self.rig, device, info):
+                        if check.level == "fail" and (device, check.topic) not in warned:
+                            warned.add((device, check.topic))
+                            hear(Notice(device, f"{check.topic}: {check.found}; {check.remedy}"))
                 case Planned(plan):
                     requests.planned(plan.at_ns)
                 case Stored(photo) if requests.wish.delete:
