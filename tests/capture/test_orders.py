@@ -150,10 +150,10 @@ class Past:
                 mine.release = None  # nobody saw it
             self.orders.append(mine)
             opened_ns = rng.randint(release.earliest_ns, release.latest_ns) + lag_ns
-            if rng.random() < 0.2:
-                opened_ns += rng.randrange(2500) * MS  # the camera was busy
+            fate = rng.choice(["in time"] * 6 + ["busy"] * 2 + ["late", "never"])
+            if fate == "busy":  # and not late as well: with stamps of whole seconds, `whose` takes that for too rare
+                opened_ns += rng.randrange(2500) * MS
             found_ns = opened_ns + rng.randrange(50, 900) * MS
-            fate = rng.choice(["in time"] * 8 + ["late", "never"])
             given_up_ns = release.latest_ns + round(mine.patience_s * S)
             if fate == "late":
                 found_ns = given_up_ns + rng.randrange(12_000) * MS
@@ -161,7 +161,7 @@ class Past:
                 for ending in self.endings:
                     photo = CameraFile(f"/DCIM/IMG_{number:04d}{ending.upper()}", 9)
                     self.taken.append(Taken(mine, photo, opened_ns, found_ns))
-            now_ns = found_ns if fate == "in time" else given_up_ns
+            now_ns = found_ns if fate in ("in time", "busy") else given_up_ns
             now_ns += rng.choice([0, rng.randrange(5000)]) * MS
         self.taken.sort(key=lambda taken: taken.found_ns)
         for taken in self.taken:
