@@ -40,7 +40,7 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 
 soak: $(VENV)/.ready-dev
-	$(BIN)/python tests/soak/run.py --jobs $(WORKERS)
+	$(BIN)/python tests/soak/run.py --jobs $(WORKERS); status=$$?; $(BIN)/python tests/bench/run.py --page; exit $$status
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python tests/bench/run.py

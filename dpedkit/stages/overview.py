@@ -45,8 +45,15 @@ def status(workspace: Workspace) -> Status:
         incomplete={row.shot: row.reason for row in rows(incomplete)},
         refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
         runs={row.run: row.status for row in rows(runs)},
-        next_step=_next_step(counts, runs),
+        next_step="dpedkit capture --resume" if _has_unfinished(shots) else _next_step(counts, runs),
     )
+
+
+def _has_unfinished(shots: pd.DataFrame) -> bool:
+    """Whether a shot of a rig lacks a photo and was not fired again with success."""
+    mended = shots[shots["status"] == "complete"]["retry_of"]
+    lacking = (shots["status"] == "incomplete") & ~shots["shot"].isin(mended) & shots["scheduled_ns"].notna()
+    return bool(lacking.any())
 
 
 def _next_step(counts: Counts, runs: pd.DataFrame) -> str:

@@ -47,9 +47,42 @@ def save(path: Path, sections: Mapping[str, Section]) -> None:
     path.write_text(json.dumps(records, indent=1) + "\n")
 
 
-def markdown(sections: Mapping[str, Section], order: Iterable[str]) -> str:
-    """Return the page, its sections in that order."""
-    return "\n".join([_HEAD, *(_chapter(name, sections[name]) for name in order if name in sections)])
+def markdown(sections: Mapping[str, Section], order: Iterable[str], soak: str = "") -> str:
+    """Return the page, its sections in that order, and the soak's at the end."""
+    chapters = [_chapter(name, sections[name]) for name in order if name in sections]
+    return "\n".join([_HEAD, *chapters, *([soak] if soak else [])])
+
+
+def soak_chapter(path: Path) -> str:
+    """Return the soak's section from its record; "" where there is none."""
+    if not path.exists():
+        return ""
+    items: dict[str, dict[str, str]] = json.loads(path.read_text())
+    kills = {name: item for name, item in items.items() if name.startswith("kill/")}
+    faults = {name: item for name, item in items.items() if name.startswith("fault/")}
+    commits = len({item["commit"] for item in items.values()})
+    dates = ", ".join(sorted({item["when"] for item in items.values()}))
+    lines = [
+        "## soak",
+        "",
+        f"`make soak`, {dates}, while {commits} states of the code were current (docs/soak.json). Each item ends with the",
+        "check that every photo on a simulated card is stored once, whole, in its own shot",
+        "(`tests/soak/rehearsal.py`).",
+        "",
+        f"**Kills**: `dpedkit capture` killed (SIGKILL) at {len(kills)} random moments, then `--resume`: "
+        f"{sum(bool(item['passed']) for item in kills.values())} passed.",
+        *[f"- {name}: {item['what']}" for name, item in kills.items() if not item["passed"]],
+        "",
+        "**Faults**, at the second of three shots:",
+        "",
+        "| fault | device | passed | what became of it |",
+        "|---|---|---|---|",
+    ]
+    for name, item in faults.items():
+        _, fault, device = name.split("/")
+        words = " ".join(item["what"].replace("|", "/").split())
+        lines.append(f"| {fault} | {device} | {'yes' if item['passed'] else 'NO'} | {words[:160]} |")
+    return "\n".join(lines) + "\n"
 
 
 def _section(record: dict[str, dict[str, list[dict[str, str]]]]) -> Section:

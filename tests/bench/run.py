@@ -27,14 +27,18 @@ def main(words: list[str]) -> None:
     """Run, and write the page after each bench, so that a later one that fails takes nothing with it."""
     parser = argparse.ArgumentParser(description="Measure, and rewrite docs/benchmarks.md.")
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], metavar="NAME", help=", ".join(NAMES))
-    names = parser.parse_args(words).names or NAMES
+    parser.add_argument("--page", action="store_true", help="measure nothing: write the page anew")
+    options = parser.parse_args(words)
+    names = () if options.page else options.names or NAMES
     record = _ROOT / "docs" / "benchmarks.json"
+    soak = _ROOT / "docs" / "soak.json"
+    record.with_suffix(".md").write_text(page.markdown(page.load(record), NAMES, page.soak_chapter(soak)))
     for name in names:
         print(f"{name} ...", flush=True)
         section = measure(name)
         sections = page.load(record) | {name: section}
         page.save(record, sections)
-        text = page.markdown(sections, NAMES)
+        text = page.markdown(sections, NAMES, page.soak_chapter(soak))
         record.with_suffix(".md").write_text(text)
         print(page.markdown({name: section}, [name]).partition(f"## {name}")[2], flush=True)
 
