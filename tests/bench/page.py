@@ -65,7 +65,7 @@ def soak_chapter(path: Path) -> str:
     lines = [
         "## soak",
         "",
-        f"`make soak`, {dates}, while {commits} states of the code were current (docs/soak.json). Each item ends with the",
+        f"`make soak`, {dates}, while {commits} states of the code were current (docs/soak.json). Each ends with the",
         "check that every photo on a simulated card is stored once, whole, in its own shot",
         "(`tests/soak/rehearsal.py`).",
         "",
