@@ -179,7 +179,7 @@ def test_a_killed_command_goes_on_where_it_was(
 ) -> None:
     root = workspace(before)
     wanted = facts(finished(after))
-    for number, share in ((signal.SIGKILL, 2), (signal.SIGINT, 6)):
+    for number, share in ((signal.SIGKILL, 2), (signal.SIGINT, 4)):
         group = number == signal.SIGINT  # Ctrl-C reaches the workers, too; they hear of a kill by themselves
         done = cli.stop_when(lambda share=share: rows_done(root, stage) >= share, number, stage, cwd=root, group=group)
         wait_until(lambda: not processes_in(root))
