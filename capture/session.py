@@ -26,7 +26,7 @@ from dpedkit.files import storage_error
 T = TypeVar("T")
 Tell = Callable[[Event], None]
 
-_HEAD_START_NS = 80_000_000  # from the decision to fire to the first release: a piece of a pull, a script to a phone
+_HEAD_START_NS = 150_000_000  # from the decision to fire to the first release: a piece of a pull, a script to a phone
 
 
 class Session:

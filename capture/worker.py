@@ -32,7 +32,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _PULL_S = 0.25  # pulling goes on this long before the next look for new photos
-_CLOCK_EVERY_S = 5.0
+_CLOCK_EVERY_S = 3.0
 _AWAKE_EVERY_S = 10.0
 _INFO_EVERY_S = 30.0
 _LATE_LOOK_EVERY_S = 1.0  # for photos of shots that were given up
