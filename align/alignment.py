@@ -10,6 +10,7 @@ import numpy as np
 
 from dpedkit.align.geometry import Warp, polygon_area
 from dpedkit.align.parallax import Confidence
+from dpedkit.align.placements import Placements
 from dpedkit.types import F64, Json
 
 
@@ -25,6 +26,7 @@ class Alignment:
     trusted_share    share of the textured overlap whose confidence is at least 0.5
     overlap          [K, 2], phone px: polygon of what the DSLR's photo covers
     regions          where the warp can be trusted
+    placed           all windows that were looked for: where they were found, and how surely
     timings          seconds per step; they vary from run to run and are no part of `to_dict`
     """
 
@@ -36,6 +38,7 @@ class Alignment:
     trusted_share: float
     overlap: F64
     regions: Confidence
+    placed: Placements
     timings: Mapping[str, float]
 
     @property
@@ -69,6 +72,7 @@ class Alignment:
                 "shape": list(self.regions.values.shape),
                 "values": base64.b64encode(self.regions.values.tobytes()).decode("ascii"),
             },
+            "placed": self.placed.to_dict(),
         }
 
     @classmethod
@@ -85,5 +89,6 @@ class Alignment:
             trusted_share=data["trusted_share"],
             overlap=np.array(data["overlap"], dtype=np.float64).reshape(-1, 2),
             regions=Confidence(warp.phone_size, values.reshape(data["regions"]["shape"])),
+            placed=Placements.from_dict(data["placed"]),
             timings={},
         )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dpedkit.align.geometry import Warp, frame, overlap_polygon, polygon_area
+from dpedkit.align.geometry import Warp
 from dpedkit.align.options import AlignOptions
+from dpedkit.align.refusals import refuse_blank, refuse_impossible
 from dpedkit.errors import PairRejected
 from dpedkit.types import F32, F64, I64, U8, Bools
 
@@ -42,8 +43,8 @@ def match_coarse(phone: U8, dslr: U8, options: AlignOptions) -> CoarseMatch:
         PairRejected: the photos do not show the same scene, or not in a way that a camera could.
     """
     small_phone, small_dslr = (shrink(gray, options.coarse_px) for gray in (phone, dslr))
-    _refuse_blank(small_phone, "phone's", options)
-    _refuse_blank(small_dslr, "DSLR's", options)
+    refuse_blank(small_phone, "phone's", options)
+    refuse_blank(small_dslr, "DSLR's", options)
     found = _attempt(small_phone, small_dslr, options)
     larger = max(phone.size, dslr.size) > options.coarse_px
     if found.inliers < options.retry_inliers and larger:
@@ -52,7 +53,7 @@ def match_coarse(phone: U8, dslr: U8, options: AlignOptions) -> CoarseMatch:
     if found.inliers < options.min_inliers or found.ratio < options.min_inlier_ratio:
         _refuse_unmatched(found, small_phone, small_dslr, options)
     warp = replace(found.warp, phone_size=_size(phone), dslr_size=_size(dslr))
-    _refuse_impossible(warp, options)
+    refuse_impossible(warp, options)
     return CoarseMatch(warp, found.inliers)
 
 
@@ -132,16 +133,6 @@ def _mutual_matches(left: F32, right: F32) -> tuple[I64, I64]:
     return index[keep], best[keep]
 
 
-def _refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
-    spread = float(gray.std())
-    if spread < options.min_contrast:
-        raise PairRejected(
-            "blank",
-            f"the {name} photo shows nothing: its brightness varies by {spread:.1f} of 255",
-            "check the exposure and that no lens is covered, then shoot again",
-        )
-
-
 def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOptions) -> None:
     flipped = _attempt(np.ascontiguousarray(phone[:, ::-1]), dslr, options)
     if flipped.inliers >= options.min_inliers and flipped.ratio >= options.min_inlier_ratio:
@@ -154,35 +145,6 @@ def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOption
         f"and {options.min_inlier_ratio:.0%} are needed",
         "the photos seem to show different scenes, or one is out of focus: check that they belong together",
     )
-
-
-def _refuse_impossible(warp: Warp, options: AlignOptions) -> None:
-    """Refuse homographies that no two cameras side by side could have made."""
-    corners = frame(warp.phone_size, 1)
-    denominators = np.column_stack([corners - corners.mean(axis=0), np.zeros(4)])
-    unit = np.hypot(*warp.phone_size) / 2
-    depth = denominators[:, :2] / unit @ warp.homography[2, :2] + warp.homography[2, 2]
-    landed = warp.forward(corners)
-    edges = np.roll(landed, -1, axis=0) - landed
-    turns = edges[:, 0] * np.roll(edges, -1, axis=0)[:, 1] - edges[:, 1] * np.roll(edges, -1, axis=0)[:, 0]
-    if (depth <= 0).any() or not (np.all(turns > 0) or np.all(turns < 0)):
-        raise PairRejected("degenerate", "the best homography folds the photo", "check that the photos belong together")
-    if turns[0] < 0:
-        raise PairRejected("mirrored", "the best homography mirrors the photo", "flip one of the two photos")
-    share = polygon_area(landed) / (warp.dslr_size[0] * warp.dslr_size[1])
-    if not 1 / options.max_area_ratio <= share <= options.max_area_ratio:
-        raise PairRejected(
-            "insane_area",
-            f"the phone's photo would cover {share:.3g} times the DSLR's",
-            "check that the photos belong together",
-        )
-    covered = polygon_area(overlap_polygon(warp)) / (warp.phone_size[0] * warp.phone_size[1])
-    if covered < options.min_overlap:
-        raise PairRejected(
-            "too_little_overlap",
-            f"the DSLR's photo covers {covered:.0%} of the phone's; {options.min_overlap:.0%} are needed",
-            "point both cameras at the same scene",
-        )
 
 
 def shrink(gray: U8, limit_px: float) -> U8:

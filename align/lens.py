@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from dpedkit.align.geometry import Warp
-from dpedkit.align.windows import Placements
+from dpedkit.align.placements import Placements
 from dpedkit.types import F64
 
 _FLOOR_PX = 0.02

@@ -16,7 +16,8 @@ from dpedkit.align.lens import fit_lens
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
 from dpedkit.align.parallax import fit_mesh, fits, map_confidence, misfit
-from dpedkit.align.windows import Grid, Level, Placements, place_windows
+from dpedkit.align.placements import Placements
+from dpedkit.align.windows import Grid, Level, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
@@ -121,6 +122,7 @@ def _summarise(warp: Warp, placed: Placements, inliers: int, timings: dict[str, 
         trusted_share=float((regions.at(placed.phone) >= _TRUSTED).mean()),
         overlap=overlap,
         regions=regions,
+        placed=Placements.from_dict(placed.to_dict()),
         timings=timings,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from dpedkit.align.geometry import Warp
 from dpedkit.align.mesh import MeshFitter
-from dpedkit.align.windows import Placements
+from dpedkit.align.placements import Placements
 from dpedkit.types import F64, U8, Bools
 
 _USUAL_STIFFNESS = 10.0

@@ -14,11 +14,11 @@ import numpy as np
 
 from dpedkit.align.coarse import shrink, unscale
 from dpedkit.align.geometry import Warp
+from dpedkit.align.placements import Placements
 from dpedkit.align.register import LOST, Registration, register
-from dpedkit.types import F32, F64, U8, Bools
+from dpedkit.types import F32, F64, U8
 
 _MIN_STD = 4.0
-_MIN_NCC = 0.7
 _SMOOTHING_PX = 1.0
 
 
@@ -54,36 +54,6 @@ class Level:
     def zoom(self) -> float:
         """How many full-resolution phone px one px of this level spans."""
         return float(self.phone_full.shape[1] / self.phone.shape[1])
-
-
-@dataclass(frozen=True)
-class Placements:
-    """Where windows of the phone's photo were found in the DSLR's.
-
-    phone       [N, 2], window centres, phone px
-    dslr        [N, 2], the same spots in the DSLR's photo, px
-    covariance  [N, 2, 2], of the spot found, phone px^2
-    ncc         [N], normalised cross-correlation of the window there; 0 for one that was found nowhere
-    zoom        how many phone px one px spanned where they were looked for
-    """
-
-    phone: F64
-    dslr: F64
-    covariance: F64
-    ncc: F64
-    zoom: float
-
-    def __len__(self) -> int:
-        return len(self.phone)
-
-    def take(self, keep: Bools) -> Placements:
-        """Return the chosen rows."""
-        return Placements(self.phone[keep], self.dslr[keep], self.covariance[keep], self.ncc[keep], self.zoom)
-
-    @property
-    def found(self) -> Bools:
-        """[N]: the window was found, and looks alike in both photos."""
-        return self.ncc >= _MIN_NCC
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,16 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
+class Workers:
+    """Who does the work.
+
+    jobs  worker processes; 0: one per processor
+    """
+
+    jobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome(Generic[Item, Value]):
     """What became of one item: a value, or the error that explains why there is none."""
 
@@ -35,18 +45,18 @@ def processors() -> int:
 
 
 def run_parallel(
-    function: Callable[[Item], Value], items: Iterable[Item], *, jobs: int, timeout_s: float = 600.0
+    function: Callable[[Item], Value], items: Iterable[Item], *, workers: Workers, timeout_s: float = 600.0
 ) -> Iterator[Outcome[Item, Value]]:
     """Yield an Outcome for each item, in order; at most a few items per worker are in flight.
 
     function   importable, pure; it may raise DpedError for its item
-    jobs       worker processes; 0: one per processor
+    workers    who does it
     timeout_s  a worker that needs longer for one item is ended, and the item reported
 
     A worker that dies (a native decoder crashed, the kernel killed it) is replaced; its item's error is WorkerDied.
     Other exceptions are bugs and stop the run.
     """
-    jobs = jobs or processors()
+    jobs = workers.jobs or processors()
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
     pool = ProcessPool(max_workers=jobs, context=context, initializer=_calm_threads)
     waiting: deque[tuple[Item, Future[Value]]] = deque()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
-from dpedkit.cli.pairs import dry_run_option
+from dpedkit.cli.options import dry_run_option
 
 if TYPE_CHECKING:
     from dpedkit.db import SplitName

@@ -11,7 +11,7 @@ import pandas as pd
 from dpedkit.align import ALGORITHM_VERSION, AlignOptions, PairRejected, align_pair
 from dpedkit.db import AlignmentRecord, open_corpus
 from dpedkit.errors import CorpusError, DpedError, ImageError, WorkerDied
-from dpedkit.executor import Outcome, run_parallel
+from dpedkit.executor import Outcome, Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
 from dpedkit.stages.frames import rows
@@ -57,7 +57,7 @@ class AlignReport:
         return [result for result in self.results if result.status == status]
 
 
-def align_pairs(workspace: Workspace, *, jobs: int, dry_run: bool, progress: Progress) -> AlignReport:
+def align_pairs(workspace: Workspace, *, workers: Workers, dry_run: bool, progress: Progress) -> AlignReport:
     """Align all pairs whose photos, options or algorithm are new; record each as soon as it is done.
 
     Raises:
@@ -74,7 +74,7 @@ def align_pairs(workspace: Workspace, *, jobs: int, dry_run: bool, progress: Pro
             report.results = [PairResult(job.pair, "to do", "", "", None) for job in todo]
             return report
         progress.start("align", len(todo))
-        for outcome in run_parallel(align_files, todo, jobs=jobs or workspace.settings.jobs):
+        for outcome in run_parallel(align_files, todo, workers=workers):
             record, detail = _record(outcome)
             corpus.store.add_alignment(record)
             result = PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px)

@@ -13,6 +13,7 @@ import numpy as np
 from dpedkit.capture.rig import load_rig, rehearsal_rig
 from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError
+from dpedkit.executor import Workers
 from dpedkit.progress import Progress
 from dpedkit.stages.align import align_pairs
 from dpedkit.stages.capture import run_session, shown
@@ -88,8 +89,8 @@ def run_demo(folder: Path, *, scenes: Path | None, shots: int, seed: int, progre
     if missing > 0:
         # a fixed name, since splits follow from it: the same command divides the shots in the same way
         run_session(workspace, RIG, Wish(missing, scene="demo", name="demo"), shown(progress, missing))
-    align_pairs(workspace, jobs=0, dry_run=False, progress=progress)
-    build_patches(workspace, jobs=0, dry_run=False, progress=progress)
+    align_pairs(workspace, workers=Workers(), dry_run=False, progress=progress)
+    build_patches(workspace, workers=Workers(), dry_run=False, progress=progress)
     phones = [device.name for device in load_rig(workspace.rig_file(RIG)).devices if device.role == "phone"]
     runs = {phone: _train(workspace, phone, seed, progress) for phone in phones}
     enhanced = {phone: _enhance(workspace, phone, run, progress) for phone, run in runs.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
 from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
 from dpedkit.errors import CorpusError, StorageError
-from dpedkit.executor import run_parallel
+from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
 from dpedkit.stages.frames import rows
@@ -58,7 +58,7 @@ class PatchReport:
     splits: dict[str, int] = field(default_factory=dict)
 
 
-def build_patches(workspace: Workspace, *, jobs: int, dry_run: bool, progress: Progress) -> PatchReport:
+def build_patches(workspace: Workspace, *, workers: Workers, dry_run: bool, progress: Progress) -> PatchReport:
     """Cut and score the patches of all aligned pairs that have none of this kind yet; assign shots to splits.
 
     Raises:
@@ -77,7 +77,7 @@ def build_patches(workspace: Workspace, *, jobs: int, dry_run: bool, progress: P
             report.pairs = len(todo)
             return report
         progress.start("build-patches", len(todo))
-        for outcome in run_parallel(cut_files, todo, jobs=jobs or workspace.settings.jobs):
+        for outcome in run_parallel(cut_files, todo, workers=workers):
             if isinstance(outcome.error, StorageError):
                 raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
             if outcome.value is None:
