@@ -14,6 +14,7 @@ import numpy as np
 
 from dpedkit.align.geometry import Warp
 from dpedkit.align.options import AlignOptions
+from dpedkit.align.pyramid import Pyramid
 from dpedkit.align.refusals import refuse_blank, refuse_impossible
 from dpedkit.errors import PairRejected
 from dpedkit.types import F32, F64, I64, U8, Bools
@@ -36,23 +37,23 @@ class CoarseMatch:
     inliers: int
 
 
-def match_coarse(phone: U8, dslr: U8, options: AlignOptions) -> CoarseMatch:
-    """Find a homography between two gray photos [H, W].
+def match_coarse(phone: Pyramid, dslr: Pyramid, options: AlignOptions) -> CoarseMatch:
+    """Find a homography between two gray photos.
 
     Raises:
         PairRejected: the photos do not show the same scene, or not in a way that a camera could.
     """
-    small_phone, small_dslr = (shrink(gray, options.coarse_px) for gray in (phone, dslr))
+    small_phone, small_dslr = (photo.shrunk(options.coarse_px) for photo in (phone, dslr))
     refuse_blank(small_phone, "phone's", options)
     refuse_blank(small_dslr, "DSLR's", options)
     found = _attempt(small_phone, small_dslr, options)
-    larger = max(phone.size, dslr.size) > options.coarse_px
+    larger = max(phone.full.size, dslr.full.size) > options.coarse_px
     if found.inliers < options.retry_inliers and larger:
-        again = _attempt(shrink(phone, options.retry_px), shrink(dslr, options.retry_px), options)
+        again = _attempt(phone.shrunk(options.retry_px), dslr.shrunk(options.retry_px), options)
         found = max(found, again, key=lambda each: each.inliers)
     if found.inliers < options.min_inliers or found.ratio < options.min_inlier_ratio:
         _refuse_unmatched(found, small_phone, small_dslr, options)
-    warp = replace(found.warp, phone_size=_size(phone), dslr_size=_size(dslr))
+    warp = replace(found.warp, phone_size=_size(phone.full), dslr_size=_size(dslr.full))
     refuse_impossible(warp, options)
     return CoarseMatch(warp, found.inliers)
 
@@ -145,22 +146,6 @@ def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOption
         f"and {options.min_inlier_ratio:.0%} are needed",
         "the photos seem to show different scenes, or one is out of focus: check that they belong together",
     )
-
-
-def shrink(gray: U8, limit_px: float) -> U8:
-    """Return the photo area-averaged down to at most `limit_px` pixels; itself where it is small already."""
-    factor = (limit_px / gray.size) ** 0.5
-    if factor >= 1.0:
-        return gray
-    height, width = (max(round(side * factor), 1) for side in gray.shape)
-    return cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def unscale(points: F64, small: U8, full: U8) -> F64:
-    """Map points [N, 2] of a shrunk photo to those of the full one, about pixel centres."""
-    factor = np.array([full.shape[1] / small.shape[1], full.shape[0] / small.shape[0]])
-    scaled: F64 = (points + 0.5) * factor - 0.5
-    return scaled
 
 
 def _size(gray: U8) -> tuple[int, int]:

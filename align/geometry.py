@@ -50,13 +50,13 @@ class Warp:
         """Map [N, 2] phone px to [N, 2] DSLR px."""
         if self.mesh is not None:
             points = points + self.mesh.displacement(points)
-        ideal = distort(_to_ideal(points, self.phone_size), self.phone_radial)
-        return _to_pixels(distort(project(self.homography, ideal), self.dslr_radial), self.dslr_size)
+        ideal = distort(to_ideal(points, self.phone_size), self.phone_radial)
+        return to_pixels(distort(project(self.homography, ideal), self.dslr_radial), self.dslr_size)
 
     def inverse(self, points: F64) -> F64:
         """Map [N, 2] DSLR px to [N, 2] phone px."""
-        ideal = project(_inverse(self.homography), undistort(_to_ideal(points, self.dslr_size), self.dslr_radial))
-        shifted = _to_pixels(undistort(ideal, self.phone_radial), self.phone_size)
+        ideal = project(_inverse(self.homography), undistort(to_ideal(points, self.dslr_size), self.dslr_radial))
+        shifted = to_pixels(undistort(ideal, self.phone_radial), self.phone_size)
         if self.mesh is None:
             return shifted
         found = shifted
@@ -173,21 +173,24 @@ def _centre(size: tuple[int, int]) -> F64:
     return np.array([[(size[0] - 1) / 2, (size[1] - 1) / 2]])
 
 
-def _unit(size: tuple[int, int]) -> float:
+def half_diagonal(size: tuple[int, int]) -> float:
+    """Return the unit of ideal coordinates, px."""
     return float(np.hypot(*size) / 2)
 
 
-def _to_ideal(points: F64, size: tuple[int, int]) -> F64:
-    ideal: F64 = (points - _centre(size)) / _unit(size)
+def to_ideal(points: F64, size: tuple[int, int]) -> F64:
+    """Map px [N, 2] of a photo to ideal coordinates: from its centre, over half its diagonal."""
+    ideal: F64 = (points - _centre(size)) / half_diagonal(size)
     return ideal
 
 
-def _to_pixels(ideal: F64, size: tuple[int, int]) -> F64:
-    points: F64 = ideal * _unit(size) + _centre(size)
+def to_pixels(ideal: F64, size: tuple[int, int]) -> F64:
+    """Map ideal coordinates [N, 2] to px of a photo."""
+    points: F64 = ideal * half_diagonal(size) + _centre(size)
     return points
 
 
 def _pixel_matrix(size: tuple[int, int]) -> F64:
     """Return the matrix that maps ideal coordinates to px."""
-    (cx, cy), unit = _centre(size)[0], _unit(size)
+    (cx, cy), unit = _centre(size)[0], half_diagonal(size)
     return np.array([[unit, 0.0, cx], [0.0, unit, cy], [0.0, 0.0, 1.0]])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import least_squares
 
-from dpedkit.align.geometry import Warp
+from dpedkit.align.geometry import Warp, half_diagonal, to_ideal
 from dpedkit.align.placements import Placements
 from dpedkit.types import F64
 
@@ -17,40 +17,92 @@ _OUTLIER_MADS = 5.0
 _OUTLIER_FLOOR_PX = 0.1
 
 
-def fit_lens(start: Warp, placed: Placements) -> Warp:
+@dataclass(frozen=True, eq=False)
+class Lens:
+    """What is known of two lenses before their photos are looked at.
+
+    terms       [3], k1 and k2 of the phone, k1 of the DSLR
+    covariance  [3, 3], of `terms`; by default so wide that it only keeps the two lenses apart where one could stand
+                in for the other
+    """
+
+    terms: F64 = field(default_factory=lambda: np.zeros(3))
+    covariance: F64 = field(default_factory=lambda: _RADIAL_PRIOR**2 * np.eye(3))
+
+
+UNKNOWN_LENS = Lens()
+
+
+def fit_lens(start: Warp, placed: Placements, lens: Lens) -> Warp:
     """Return the lens model that best explains the placements; outliers are discounted, then left out.
 
     Soft-L1 least squares on displacements, each weighted by its own covariance, so that an edge counts across itself
-    and not along. A weak prior keeps the radial terms of both lenses apart where one could stand in for the other.
+    and not along.
     """
-    rough = _solve(start.without_mesh(), placed)
+    rough = _solve(start.without_mesh(), placed, lens)
     off = np.linalg.norm(rough.inverse(placed.dslr) - placed.phone, axis=1)
     limit = max(_OUTLIER_MADS * float(np.median(off)), _OUTLIER_FLOOR_PX)
-    return _solve(rough, placed.take(off <= limit))
+    return _solve(rough, placed.take(off <= limit), lens)
 
 
-def _solve(warp: Warp, placed: Placements) -> Warp:
-    whiten = np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2)))
-    whiten = whiten @ _to_phone_axes(warp, placed.phone)
+def radial_terms(warp: Warp) -> F64:
+    """Return [3]: k1 and k2 of the phone, k1 of the DSLR."""
+    return np.array([*warp.phone_radial, *warp.dslr_radial])
+
+
+def _solve(warp: Warp, placed: Placements, lens: Lens) -> Warp:
+    whiten = whitening(warp, placed)
+    prior = np.linalg.inv(np.linalg.cholesky(lens.covariance))
 
     def residuals(values: F64) -> F64:
         off = _with_values(warp, values).forward(placed.phone) - placed.dslr
         whitened = np.einsum("nij,nj->ni", whiten, off)
-        return np.concatenate([whitened.ravel(), values[8:] / _RADIAL_PRIOR])
+        return np.concatenate([whitened.ravel(), prior @ (values[8:] - lens.terms)])
 
-    solved = least_squares(residuals, _values(warp), loss="soft_l1", f_scale=2.0, x_scale="jac", max_nfev=30)
+    def slopes(values: F64) -> F64:
+        whitened = whiten @ derivatives(_with_values(warp, values), placed.phone)
+        return np.concatenate([whitened.reshape(-1, 11), np.pad(prior, ((0, 0), (8, 0)))])
+
+    solved = least_squares(residuals, _values(warp), slopes, loss="soft_l1", f_scale=2.0, x_scale="jac", max_nfev=30)
     return _with_values(warp, solved.x)
 
 
-def _to_phone_axes(warp: Warp, points: F64) -> F64:
-    """Return [N, 2, 2]: what turns a small DSLR offset at each point into a phone offset."""
-    base = warp.forward(points)
-    columns = [warp.forward(points + step) - base for step in np.eye(2)]
-    return np.linalg.inv(np.stack(columns, axis=2))
+def whitening(warp: Warp, placed: Placements) -> F64:
+    """Return [N, 2, 2]: what turns a small DSLR offset at each window into standard deviations of its place."""
+    base = warp.forward(placed.phone)
+    columns = [warp.forward(placed.phone + step) - base for step in np.eye(2)]
+    to_phone_axes = np.linalg.inv(np.stack(columns, axis=2))
+    return np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
+
+
+def derivatives(warp: Warp, points: F64) -> F64:
+    """Return [N, 2, 11]: how `warp.forward` (without a mesh) moves, DSLR px, with each of its values.
+
+    The values are the homography's first eight numbers by rows, then the three radial terms.
+    """
+    at = to_ideal(points, warp.phone_size)
+    square = np.sum(at**2, axis=1, keepdims=True)
+    (k1, k2), (d1,) = warp.phone_radial, warp.dslr_radial
+    seen = at * (1 + k1 * square + k2 * square**2)
+    homogeneous = np.column_stack([seen, np.ones(len(seen))])
+    landed = homogeneous @ warp.homography.T
+    depth = landed[:, 2:]
+    image = landed[:, :2] / depth
+    moved = np.zeros((len(points), 2, 11))
+    moved[:, 0, 0:3] = moved[:, 1, 3:6] = homogeneous / depth
+    moved[:, :, 6:8] = -image[:, :, None] * (seen / depth)[:, None, :]
+    onward = (warp.homography[:2, :2] - image[:, :, None] * warp.homography[2, :2]) / depth[:, :, None]
+    moved[:, :, 8] = np.einsum("nij,nj->ni", onward, at * square)
+    moved[:, :, 9] = np.einsum("nij,nj->ni", onward, at * square**2)
+    far = np.sum(image**2, axis=1)
+    bend = (1 + d1 * far)[:, None, None] * np.eye(2) + 2 * d1 * image[:, :, None] * image[:, None, :]
+    moved[:, :, :10] = bend @ moved[:, :, :10]
+    moved[:, :, 10] = image * far[:, None]
+    return moved * half_diagonal(warp.dslr_size)
 
 
 def _values(warp: Warp) -> F64:
-    return np.concatenate([warp.homography.ravel()[:8], warp.phone_radial, warp.dslr_radial])
+    return np.concatenate([warp.homography.ravel()[:8], radial_terms(warp)])
 
 
 def _with_values(warp: Warp, values: F64) -> Warp:

@@ -22,7 +22,7 @@ class AlignOptions:
     parallax          fit a residual mesh where the lenses alone do not explain the photos
     """
 
-    coarse_px: int = 250_000
+    coarse_px: int = 125_000
     retry_px: int = 1_000_000
     retry_inliers: int = 60
     keypoints: int = 1_500

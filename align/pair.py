@@ -12,11 +12,12 @@ import numpy as np
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.coarse import match_coarse
 from dpedkit.align.geometry import Warp, overlap_polygon
-from dpedkit.align.lens import fit_lens
+from dpedkit.align.lens import UNKNOWN_LENS, fit_lens
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
 from dpedkit.align.parallax import fit_mesh, fits, map_confidence, misfit
 from dpedkit.align.placements import Placements
+from dpedkit.align.pyramid import Pyramid
 from dpedkit.align.windows import Grid, Level, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
@@ -26,29 +27,30 @@ _TRUSTED = 0.5
 _RIGID = 0.7
 _FULL_GRID_PX = 800
 _MIN_SIDE = 32
+_FULL_PX = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """One round of placing windows and fitting the warp to them.
 
-    limit_px  pixels to which the phone's photo is shrunk
+    wanted_px  pixels of the phone's photo, about
     grid      windows, for photos large enough; small ones get smaller windows and a shorter reach
     controls  control points of the mesh along the photo's longer side
     """
 
-    limit_px: float
+    wanted_px: float
     grid: Grid
     controls: int
 
 
 _SEARCH = _Pass(1e6, Grid(16, 12, side=48, reach=16), controls=12)
-_REFINE = (_Pass(np.inf, Grid(24, 18, side=96), controls=16),) * 2
+_REFINE = (_Pass(3e6, Grid(24, 18, side=64), controls=16), _Pass(_FULL_PX, Grid(24, 18, side=96), controls=16))
 _PARALLAX = (
     _Pass(1e6, Grid(32, 24, side=40, reach=24), controls=20),
     _Pass(1e6, Grid(32, 24, side=40, reach=8), controls=24),
-    _Pass(np.inf, Grid(40, 30, side=64, reach=6), controls=32),
-    _Pass(np.inf, Grid(40, 30, side=64), controls=32),
+    _Pass(_FULL_PX, Grid(40, 30, side=64, reach=6), controls=32),
+    _Pass(_FULL_PX, Grid(40, 30, side=64), controls=32),
 )
 
 
@@ -65,16 +67,16 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     """
     options = options or AlignOptions()
     clock = _Clock()
-    gray_phone, gray_dslr = to_gray(phone, "phone"), to_gray(dslr, "dslr")
+    gray_phone, gray_dslr = Pyramid.of(to_gray(phone, "phone")), Pyramid.of(to_gray(dslr, "dslr"))
     clock.lap("gray_s")
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
-    level = Level.make(gray_phone, gray_dslr, coarse.warp, _SEARCH.limit_px)
+    level = Level.make(gray_phone, gray_dslr, coarse.warp, _SEARCH.wanted_px)
     warp, placed = _advance(_SEARCH, level, coarse.warp, options)
     clock.lap("search_s")
     bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
-    for limit_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.limit_px):
-        level = Level.make(gray_phone, gray_dslr, warp, limit_px)
+    for wanted_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.wanted_px):
+        level = Level.make(gray_phone, gray_dslr, warp, wanted_px)
         for step in steps:
             warp, placed = _advance(step, level, warp, options)
     clock.lap("refine_s")
@@ -98,7 +100,7 @@ def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions) -> tu
             f"only {len(found)} of {len(placed)} windows look alike in both photos; {options.min_windows} are needed",
             "the photos may be blurred, or taken from spots too far apart",
         )
-    lens = fit_lens(warp, found)
+    lens = fit_lens(warp, found, UNKNOWN_LENS)
     return (fit_mesh(lens, placed, step.controls) if options.parallax else lens), placed
 
 

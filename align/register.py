@@ -40,27 +40,35 @@ def register(first: F32, second: F32, *, rotation: bool = False) -> Registration
     left, right = _normalised(first), _normalised(second)
     if left is None or right is None:
         return None
-    both = (left + right) * np.float32(0.5)
-    grad_x = (both[1:-1, 2:] - both[1:-1, :-2]) * np.float32(0.5)
-    grad_y = (both[2:, 1:-1] - both[:-2, 1:-1]) * np.float32(0.5)
-    inner = right[1:-1, 1:-1]
-    columns = [grad_x, grad_y]
+    side = len(left) - 2
+    rows = np.empty((6 if rotation else 5, side, side), dtype=np.float32)
+    both = left + right
+    np.subtract(both[1:-1, 2:], both[1:-1, :-2], out=rows[0])
+    np.subtract(both[2:, 1:-1], both[:-2, 1:-1], out=rows[1])
+    rows[:2] *= np.float32(0.25)  # the mean of both windows, central differences
     if rotation:
-        half = (inner.shape[0] - 1) / 2
-        ramp = np.arange(inner.shape[0], dtype=np.float32) - np.float32(half)
-        columns.append(grad_y * ramp[None, :] - grad_x * ramp[:, None])
-    columns += [inner, np.ones_like(inner), left[1:-1, 1:-1] - inner]
-    rows = np.stack(columns).reshape(len(columns), -1)
-    gram = np.einsum("ip,jp->ij", rows, rows).astype(np.float64)
+        ramp = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
+        np.subtract(rows[1] * ramp[None, :], rows[0] * ramp[:, None], out=rows[2])
+    rows[-3] = right[1:-1, 1:-1]
+    rows[-2] = 1.0
+    np.subtract(left[1:-1, 1:-1], rows[-3], out=rows[-1])
+    flat = rows.reshape(len(rows), -1)
+    gram = (flat @ flat.T).astype(np.float64)
+    return _solve(gram, side * side, rotation=rotation)
+
+
+def _solve(gram: F64, pixels: int, *, rotation: bool) -> Registration | None:
+    """Solve the normal equations; the last row and column of `gram` hold what is to be explained."""
     normal, target = gram[:-1, :-1], gram[:-1, -1]
-    if np.linalg.eigvalsh(normal[:2, :2])[0] < _MIN_STRUCTURE * inner.size:
+    xx, yy, xy = gram[0, 0], gram[1, 1], gram[0, 1]
+    if (xx + yy - np.hypot(xx - yy, 2 * xy)) / 2 < _MIN_STRUCTURE * pixels:  # the smaller eigenvalue
         return None
     inverse = np.linalg.inv(normal)
     step = inverse @ target
     energy = max(float(gram[-1, -1] - target @ step), 1e-12)
-    noise = energy / inner.size
+    noise = energy / pixels
     total = gram[-3:, -3:].sum() - gram[-2, -2] - 2 * gram[-2, [-3, -1]].sum()  # left = inner + what is to explain
-    variance = (total - gram[-2, [-3, -1]].sum() ** 2 / inner.size) / inner.size
+    variance = (total - gram[-2, [-3, -1]].sum() ** 2 / pixels) / pixels
     ncc = float(np.sqrt(max(1.0 - noise / variance, 0.0)))
     return Registration(step[:2], float(step[2]) if rotation else 0.0, noise * inverse[:2, :2], ncc)
 
