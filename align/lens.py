@@ -72,7 +72,8 @@ def whitening(warp: Warp, placed: Placements) -> F64:
     base = warp.forward(placed.phone)
     columns = [warp.forward(placed.phone + step) - base for step in np.eye(2)]
     to_phone_axes = np.linalg.inv(np.stack(columns, axis=2))
-    return np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
+    whiten: F64 = np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
+    return whiten
 
 
 def derivatives(warp: Warp, points: F64) -> F64:

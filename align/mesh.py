@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage, sparse
-from scipy.sparse.linalg import splu
+from scipy.linalg import solveh_banded
 
 from dpedkit.types import F32, F64, I64, Json
 
@@ -51,18 +51,22 @@ class Mesh:
 class MeshFitter:
     """Fits meshes of one resolution to displacements measured at the same points, again and again.
 
-    Control points touch only near neighbours, so that the normal equations are sparse and no solve takes long.
+    Control points touch only near neighbours, so that the normal equations are banded and no solve takes long.
     """
 
     def __init__(self, size: tuple[int, int], points: F64, shape: tuple[int, int]) -> None:
         """Take the phone photo's size (width, height), points [N, 2], px, and the number (R, C) of control points."""
         self._size, self._shape = size, shape
-        index, weights = _spline_weights(_grid_coordinates(points, size, shape), shape)
-        owner = np.repeat(np.arange(len(points)), 16)
         count = shape[0] * shape[1]
-        self._design = sparse.csr_array((weights.ravel(), (owner, index.ravel())), shape=(len(points), count))
-        self._bending = _bending(shape)
-        self._anchor = sparse.eye_array(count) * 1e-6  # a region without measurements stays where the lens put it
+        self._index, self._weights = _spline_weights(_grid_coordinates(points, size, shape), shape)
+        first, second = np.triu_indices(16)  # the control points of a point ascend
+        low, high = self._index[:, first], self._index[:, second]
+        self._cells: I64 = (high - low) * count + low
+        self._products = self._weights[:, first] * self._weights[:, second]
+        self._width = 3 * shape[1] + 4
+        self._bending = _bands(_bending(shape), self._width)
+        self._anchor = np.zeros_like(self._bending)
+        self._anchor[0] = 1e-6  # a region without measurements stays where the lens put it
 
     def fit(self, moved: F64, sigma: F64, stiffness: float) -> Mesh:
         """Return the mesh nearest to the displacements, outliers discounted.
@@ -73,15 +77,31 @@ class MeshFitter:
         """
         base = 1.0 / sigma**2
         weight = base
-        controls: F64 = np.zeros((self._shape[0] * self._shape[1], 2))
+        fixed = stiffness * self._bending + self._anchor
+        controls: F64 = np.zeros((fixed.shape[1], 2))
         for _ in range(_ROBUST_ROUNDS):
-            weighted = sparse.csr_array(self._design.multiply(weight[:, None]))
-            normal = sparse.csc_array(self._design.T @ weighted + stiffness * self._bending + self._anchor)
-            target: F64 = np.asarray(weighted.T @ moved)
-            controls = splu(normal, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(target)
-            off = np.sum((moved - self._design @ controls) ** 2, axis=1) * base
+            measured = np.bincount(self._cells.ravel(), (self._products * weight[:, None]).ravel(), fixed.size)
+            target = self._gather(moved * weight[:, None])
+            controls = solveh_banded(fixed + measured.reshape(fixed.shape), target, lower=True, check_finite=False)
+            landed = np.einsum("nk,nkc->nc", self._weights, controls[self._index])
+            off = np.sum((moved - landed) ** 2, axis=1) * base
             weight = base / (1.0 + off / _OUTLIER_SIGMAS**2)  # Cauchy
         return Mesh(self._size, controls.reshape(*self._shape, 2).astype(np.float32))
+
+    def _gather(self, moved: F64) -> F64:
+        """Return [R * C, 2]: what the points [N, 2] pull at each control point."""
+        count = self._shape[0] * self._shape[1]
+        return np.column_stack(
+            [np.bincount(self._index.ravel(), (self._weights * pull[:, None]).ravel(), count) for pull in moved.T]
+        )
+
+
+def _bands(matrix: sparse.csr_array, width: int) -> F64:
+    """Return a symmetric matrix [N, N] as its diagonals [width, N], from the main one downwards."""
+    bands = np.zeros((width, matrix.shape[0]))
+    for k in range(width):
+        bands[k, : matrix.shape[0] - k] = matrix.diagonal(k)
+    return bands
 
 
 def _grid_coordinates(points: F64, size: tuple[int, int], shape: tuple[int, ...]) -> F64:

@@ -16,7 +16,7 @@ from dpedkit.types import F64, U8, Bools
 
 _USUAL_STIFFNESS = 10.0
 _OTHER_STIFFNESS = (300.0, 0.3, 0.01)
-_HOPEFUL = 0.9
+_HOPEFUL = 0.8
 _MUCH_PX = 1.0
 _NARROW = 1.5  # a window weighs a fifth at one node's distance: what lies beyond an edge must not vouch for this side
 _WORTH = 0.75  # windows overlap, so a held-out one is never quite unseen: noise alone gains 10 to 20%

@@ -70,7 +70,8 @@ def _solve(gram: F64, pixels: int, *, rotation: bool) -> Registration | None:
     total = gram[-3:, -3:].sum() - gram[-2, -2] - 2 * gram[-2, [-3, -1]].sum()  # left = inner + what is to explain
     variance = (total - gram[-2, [-3, -1]].sum() ** 2 / pixels) / pixels
     ncc = float(np.sqrt(max(1.0 - noise / variance, 0.0)))
-    return Registration(step[:2], float(step[2]) if rotation else 0.0, noise * inverse[:2, :2], ncc)
+    covariance = (noise * inverse[:2, :2]).astype(np.float64, copy=False)
+    return Registration(step[:2], float(step[2]) if rotation else 0.0, covariance, ncc)
 
 
 def _normalised(window: F32) -> F32 | None:
