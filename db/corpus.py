@@ -102,15 +102,17 @@ class Corpus:
 
         shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256
         alignment (its key; the current one) version status ("new" where there is none) reason residual_px
-        residual_p95_px inliers? overlap patches_key patches kept shard (missing where there are no patches)
+        residual_p95_px inliers? overlap mode trusted_share patches_key gates (NAME@VERSION#HASH of the policy that
+        judged its patches) tone (dict; what `--match` did) patches kept shard (missing where there are no patches)
         """
         return self._frame(queries.pairs())
 
     def patches(self) -> pd.DataFrame:
         """Return a row per patch of the current alignments, in order of shot, phone and place in the shards.
 
-        patch (its key) alignment (its key) shot split phone dslr shard row x y size ncc crlb_px shift_px rotation_deg
-        sharpness_phone sharpness_dslr clipped std keep reason
+        patch (its key) alignment (its key) shot split phone dslr shard row x y size ncc crlb_px shift_px shift_x_px
+        shift_y_px rotation_deg gain_red gain_green gain_blue offset_red offset_green offset_blue sharpness_phone
+        sharpness_dslr clipped std confidence match keep reason
         """
         with reading(self._engine) as connection:
             patches = read_frame(connection, queries.patches())
@@ -121,6 +123,13 @@ class Corpus:
         ordered = whole.sort_values(["shot", "phone", "shard", "row"], ignore_index=True)
         first = ["patch", "alignment", "shot", "split", "phone", "dslr", "shard"]
         return ordered[first + [name for name in patches if name not in ("patch", "alignment_id", "shard_id")]]
+
+    def lenses(self) -> pd.DataFrame:
+        """Return a row per session, phone and DSLR whose lenses were learnt, oldest session first.
+
+        session phone dslr terms (dict) pairs created_ns
+        """
+        return self._frame(queries.lenses())
 
     def runs(self) -> pd.DataFrame:
         """Return a row per training run, oldest first.

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, case, exists, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.frames import Query
-from dpedkit.db.schema import Alignment, Device, Patch, Photo, Run, Score, Session, Shard, Shot, Split
+from dpedkit.db.schema import Alignment, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
 RAW_FORMATS = ("cr2", "cr3", "nef", "arw", "dng")
@@ -111,7 +111,11 @@ def pairs() -> Query:
             Alignment.residual_p95_px,
             Alignment.inliers,
             Alignment.overlap,
+            Alignment.mode,
+            Alignment.trusted_share,
             Alignment.patches_key,
+            Alignment.gates,
+            Alignment.tone,
             func.coalesce(cut.c.patches, 0).label("patches"),
             func.coalesce(cut.c.kept, 0).label("kept"),
             Shard.name.label("shard"),
@@ -130,6 +134,24 @@ def pairs() -> Query:
         .outerjoin(Shard, Shard.id == cut.c.shard_id)
         .where(is_picture(_phone), is_picture(_dslr))
         .order_by(Shot.key, _phone_device.name, _dslr_device.name)
+    )
+
+
+def lenses() -> Query:
+    """Return what every session told of its lenses."""
+    return (
+        select(
+            Session.name.label("session"),
+            _phone_device.name.label("phone"),
+            _dslr_device.name.label("dslr"),
+            Lens.terms,
+            Lens.pairs,
+            Lens.created_ns,
+        )
+        .join_from(Lens, Session)
+        .join(_phone_device, Lens.phone_id == _phone_device.id)
+        .join(_dslr_device, Lens.dslr_id == _dslr_device.id)
+        .order_by(Session.started_ns, Session.id, _phone_device.name, _dslr_device.name)
     )
 
 

@@ -107,10 +107,12 @@ class PhotoRecord:
 class AlignmentRecord:
     """What the aligner found for two photos that were added before.
 
-    key      hash of both photos' SHA-256, the options and the aligner's version
-    reason   a short word for tables, where it was not aligned
-    model    what maps the phone's points to the DSLR's, in the aligner's own terms
-    overlap  share of the phone photo that the DSLR photo shows, 0 to 1
+    key            hash of both photos' SHA-256, the options and the aligner's version
+    reason         a short word for tables, where it was not aligned
+    model          what maps the phone's points to the DSLR's, in the aligner's own terms
+    overlap        share of the phone photo that the DSLR photo shows, 0 to 1
+    mode           "field": the DSLR's photo on the phone's pixels; "paper": the published method
+    trusted_share  share of the textured overlap where the map can be trusted
     """
 
     key: str
@@ -124,6 +126,23 @@ class AlignmentRecord:
     residual_p95_px: float | None = None
     inliers: int | None = None
     overlap: float | None = None
+    mode: Literal["field", "paper"] = "field"
+    trusted_share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LensRecord:
+    """What the pairs of one session told of the lenses of a phone and a DSLR, which were added before.
+
+    terms  in the aligner's own terms
+    pairs  how many pairs they are from
+    """
+
+    session: str
+    phone: str
+    dslr: str
+    terms: Json
+    pairs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +153,7 @@ class PatchRecord:
     row     its row in the shard
     x, y    its top left corner, px
     size    its side, px
+    match   how the DSLR's tone was brought to the phone's before it was cut
     keep    whether it passed the gates; reason says which one it failed
     """
 
@@ -145,11 +165,21 @@ class PatchRecord:
     ncc: float | None = None
     crlb_px: float | None = None
     shift_px: float | None = None
+    shift_x_px: float | None = None
+    shift_y_px: float | None = None
     rotation_deg: float | None = None
+    gain_red: float | None = None
+    gain_green: float | None = None
+    gain_blue: float | None = None
+    offset_red: float | None = None
+    offset_green: float | None = None
+    offset_blue: float | None = None
     sharpness_phone: float | None = None
     sharpness_dslr: float | None = None
     clipped: float | None = None
     std: float | None = None
+    confidence: float | None = None
+    match: Literal["none", "gain", "curve"] = "none"
     keep: bool = True
     reason: str = ""
 

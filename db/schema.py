@@ -2,6 +2,7 @@
 
     device   photo ── alignment ── patch ── snapshot_patch ── snapshot ── run      score
     session ── shot ── split                  shard                                decision
+    session ── lens ── device
 
 Ids are private to the database; everything outside names a row by its key: a shot by "SESSION/NUMBER", a photo by
 its SHA-256, an alignment or a patch by the hash of what it was made from. Columns ending in `_ns` are nanoseconds of
@@ -120,7 +121,11 @@ class Photo(Base):
 class Alignment(Base):
     """What the aligner found for one pair of photos; of a pair's alignments only the newest is `current`.
 
-    patches_key  what its patches were cut with; None: not cut yet
+    mode           "field": the DSLR's photo on the phone's pixels; "paper": the published method
+    trusted_share  share of the textured overlap where the map can be trusted
+    patches_key    what its patches were cut with; None: not cut yet
+    gates          NAME@VERSION#HASH of the policy whose verdict its patches carry; None: not judged by one
+    tone           what was done to the DSLR's tone when its patches were cut, in the cutter's own terms
     """
 
     __tablename__ = "alignment"
@@ -137,7 +142,25 @@ class Alignment(Base):
     residual_p95_px: Mapped[float | None]
     inliers: Mapped[int | None]
     overlap: Mapped[float | None]
+    mode: Mapped[str] = mapped_column(server_default="field")
+    trusted_share: Mapped[float | None]
     patches_key: Mapped[str | None]
+    gates: Mapped[str | None]
+    tone: Mapped[Json | None]
+
+
+class Lens(Base):
+    """What the pairs of one session told of the lenses of a phone and a DSLR, in the aligner's own terms."""
+
+    __tablename__ = "lens"
+    __table_args__ = (UniqueConstraint("session_id", "phone_id", "dslr_id"),)
+    id: Mapped[Id]
+    session_id: Mapped[int] = mapped_column(ForeignKey("session.id"))
+    phone_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    dslr_id: Mapped[int] = mapped_column(ForeignKey("device.id"))
+    terms: Mapped[Json]
+    pairs: Mapped[int]
+    created_ns: Mapped[Ns]
 
 
 class Shard(Base):
@@ -149,7 +172,10 @@ class Shard(Base):
 
 
 class Patch(Base):
-    """One matched pair of squares, its scores, and where its pixels lie. `keep` is the gates' verdict."""
+    """One matched pair of squares, its scores, and where its pixels lie. `keep` is the gates' verdict.
+
+    match  how the DSLR's tone was brought to the phone's before it was cut: "none", "gain", "curve"
+    """
 
     __tablename__ = "patch"
     id: Mapped[Id]
@@ -163,11 +189,21 @@ class Patch(Base):
     ncc: Mapped[float | None]
     crlb_px: Mapped[float | None]
     shift_px: Mapped[float | None]
+    shift_x_px: Mapped[float | None]
+    shift_y_px: Mapped[float | None]
     rotation_deg: Mapped[float | None]
+    gain_red: Mapped[float | None]
+    gain_green: Mapped[float | None]
+    gain_blue: Mapped[float | None]
+    offset_red: Mapped[float | None]
+    offset_green: Mapped[float | None]
+    offset_blue: Mapped[float | None]
     sharpness_phone: Mapped[float | None]
     sharpness_dslr: Mapped[float | None]
     clipped: Mapped[float | None]
     std: Mapped[float | None]
+    confidence: Mapped[float | None]
+    match: Mapped[str] = mapped_column(server_default="none")
     keep: Mapped[bool]
     reason: Mapped[str]
 

@@ -13,6 +13,7 @@ from dpedkit.db.members import Members, find_members
 from dpedkit.db.records import (
     AlignmentRecord,
     DeviceRecord,
+    LensRecord,
     PatchRecord,
     PhotoRecord,
     RunRecord,
@@ -26,6 +27,7 @@ from dpedkit.db.schema import (
     Alignment,
     Base,
     Device,
+    Lens,
     Patch,
     Photo,
     Run,
@@ -98,6 +100,17 @@ class Store:
             connection.execute(update(Alignment).filter_by(**photos).values(current=False))
             row = row_of(alignment, "phone_sha256", "dslr_sha256", current=True, **photos)
             upsert(connection, Alignment, ["key"], [row])
+
+    def add_lens(self, lens: LensRecord) -> None:
+        """Add what a session's pairs told of two lenses; it takes the place of what they told before."""
+        with writing(self._engine) as connection:
+            place = {
+                "session_id": _id(connection, Session, "name", lens.session),
+                "phone_id": _id(connection, Device, "name", lens.phone),
+                "dslr_id": _id(connection, Device, "name", lens.dslr),
+            }
+            row = row_of(lens, "session", "phone", "dslr", created_ns=self._clock(), **place)
+            upsert(connection, Lens, list(place), [row], keep="created_ns")
 
     def replace_patches(self, alignment: str, patches_key: str, shard: str, patches: Sequence[PatchRecord]) -> None:
         """Make `patches` the patches of an alignment.

@@ -16,6 +16,7 @@ from dpedkit.db import (
     AlignmentRecord,
     Corpus,
     DeviceRecord,
+    LensRecord,
     PatchRecord,
     PhotoRecord,
     SessionRecord,
@@ -31,7 +32,7 @@ NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 def upgrade():
     op.create_table("place", sa.Column("id", sa.Integer(), primary_key=True))
@@ -97,6 +98,7 @@ class Builder:
 
     def fill(self, shots: int, patches: int = 8) -> None:
         self.session()
+        self.corpus.store.add_lens(LensRecord("s", "sony", "canon", {"phone": [-0.08, 0.02]}, pairs=shots))
         for number in range(1, shots + 1):
             shot = self.shot(number)
             for phone in self.phones:
@@ -120,7 +122,7 @@ def newer_migrations(tmp_path: Path) -> Path:
     """The migrations of a dpedkit one revision ahead of this one."""
     folder = tmp_path / "newer"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0003_place.py").write_text(NEXT_REVISION)
+    (folder / "versions" / "r0004_place.py").write_text(NEXT_REVISION)
     return folder
 
 

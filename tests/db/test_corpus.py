@@ -11,7 +11,7 @@ import pytest
 from dpedkit.db import AlignmentRecord, Corpus, Counts
 from dpedkit.db.corpus import open_corpus
 
-FRAMES = ("sessions", "shots", "photos", "pairs", "patches", "runs", "scores")
+FRAMES = ("sessions", "shots", "photos", "pairs", "lenses", "patches", "runs", "scores")
 
 
 @pytest.mark.parametrize("frame", FRAMES)

@@ -6,7 +6,7 @@ import hashlib
 import math
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from dpedkit.db import (
     AlignmentRecord,
     Corpus,
+    LensRecord,
     PatchRecord,
     PhotoRecord,
     RunRecord,
@@ -23,7 +24,7 @@ from dpedkit.db import (
 )
 from dpedkit.errors import CorpusError, KnownPhoto
 
-FRAMES = ("sessions", "shots", "photos", "pairs", "patches", "runs", "scores")
+FRAMES = ("sessions", "shots", "photos", "pairs", "lenses", "patches", "runs", "scores")
 
 
 def test_writing_everything_again_changes_nothing(build: Callable, corpus: Corpus) -> None:
@@ -164,6 +165,8 @@ def test_what_is_not_in_the_corpus_is_named(build: Callable, corpus: Corpus) -> 
         "alignment 'y'": lambda: corpus.alignment_model("y"),
         "snapshot 'x'": lambda: store.add_run(RunRecord("r", "sony", "dped", "x")),
         "snapshot 'y'": lambda: corpus.pair_source("y"),
+        "session 'z'": lambda: store.add_lens(LensRecord("z", "sony", "canon", {}, 1)),
+        "device 'leica'": lambda: store.add_lens(LensRecord("s", "sony", "leica", {}, 1)),
         "session 'y'": lambda: store.update_session("y", {}),
         "run 'x'": lambda: store.update_run("x", "done"),
         "'nokia' in split 'train'": lambda: store.freeze("nokia", "train"),
@@ -254,6 +257,28 @@ def test_numbers_of_numpy_and_nan_are_stored(build: Callable, corpus: Corpus) ->
     row = corpus.patches().iloc[0]
     assert row[["row", "x", "ncc", "keep"]].tolist() == [3, 5, 0.5, False]
     assert math.isnan(row["std"])
+
+
+def test_a_session_remembers_the_newest_of_each_pair_of_lenses(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    first = LensRecord("s", "sony", "canon", {"k": [-0.1]}, pairs=3)
+    for lens in (first, replace(first, phone="iphone"), replace(first, terms={"k": [-0.12, 0.3]}, pairs=9)):
+        corpus.store.add_lens(lens)
+    assert corpus.lenses().to_dict("records") == [
+        {"session": "s", "phone": "iphone", "dslr": "canon", "terms": {"k": [-0.1]}, "pairs": 3, "created_ns": 2},
+        {"session": "s", "phone": "sony", "dslr": "canon", "terms": {"k": [-0.12, 0.3]}, "pairs": 9, "created_ns": 1},
+    ]
+
+
+def test_every_score_comes_back_exactly(build: Callable, corpus: Corpus) -> None:
+    build.session()
+    alignment = build.alignment(build.shot(1), "sony")
+    names = [field.name for field in fields(PatchRecord) if field.type == "float | None"]
+    scores = {name: math.pi * 10.0**power for power, name in enumerate(names, start=-len(names))}
+    corpus.store.replace_patches(alignment, "", "shard", [PatchRecord("k", 0, 1, 2, 6, **scores, match="curve")])
+    row = corpus.patches().iloc[0]
+    assert {name: row[name] for name in names} == scores
+    assert (len(names), row["match"]) == (17, "curve")
 
 
 def test_runs_and_scores_are_brought_up_to_date(build: Callable, corpus: Corpus) -> None:

@@ -79,3 +79,20 @@ def test_a_corpus_with_rows_that_point_nowhere_is_left_as_it_was(old: Path) -> N
     with closing(sqlite3.connect(old / "corpus.db")) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
         assert "format" not in {row[1] for row in connection.execute("PRAGMA table_info(photo)")}
+
+
+def test_alignments_and_patches_of_the_second_schema_keep_their_rows_and_their_meaning(
+    build: Callable, corpus: Corpus, tmp_path: Path
+) -> None:
+    build.fill(shots=2)
+    corpus.close()
+    root = tmp_path / "second"
+    write_as("0002", tmp_path / "corpus.db", root)
+    with open_corpus(root) as upgraded:
+        assert len(upgraded.patches()) == 32
+        assert set(upgraded.patches()["match"]) == {"none"}
+        assert upgraded.patches()[["shift_x_px", "gain_red", "confidence"]].isna().all(axis=None)
+        assert set(upgraded.pairs()["mode"]) == {"field"}
+        assert upgraded.pairs()[["trusted_share", "gates", "tone"]].isna().all(axis=None)
+        assert upgraded.lenses().empty
+    assert (root / "corpus.db.backup-0002").is_file()
