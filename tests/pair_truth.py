@@ -46,6 +46,18 @@ def decentred(k1: float, p1: float, p2: float) -> Lens:
     return bend
 
 
+def relief(most_px: float, size: tuple[int, int]) -> Lens:
+    """Parallax of a smooth landscape: it moves a scene point by up to about `most_px` of a phone of that size."""
+    most = most_px / (np.hypot(*size) / 2)
+
+    def move(p: F64) -> F64:
+        x, y = p.T
+        off = most * np.sin(3.1 * x + 0.3) * np.cos(2.7 * y)
+        return np.stack([x + off, y + 0.1 * off], axis=1)
+
+    return move
+
+
 @dataclass(frozen=True)
 class Camera:
     """size (width, height) px; view maps ideal coordinates (px from the centre over half the diagonal) to the scene's,
@@ -163,14 +175,18 @@ class Pair:
         """Phone px [N, 2] -> DSLR px [N, 2]."""
         return self.dslr_camera.from_scene(self.phone_camera.to_scene(points))
 
-    def errors(self, warp: Callable[[F64], F64], per_side: int = 41) -> F64:
-        """Distances, phone px, between a found map and the truth over the overlap."""
+    def overlap(self, per_side: int = 41) -> tuple[F64, F64]:
+        """A grid [N, 2] over what both photos show, phone px, and its true place in the DSLR's, px."""
         width, height = self.phone_camera.size
         grid = np.stack(np.meshgrid(np.linspace(0, width - 1, per_side), np.linspace(0, height - 1, per_side)), axis=-1)
         points = grid.reshape(-1, 2)
         true = self.truth(points)
         inside = ((true >= 0) & (true <= np.array(self.dslr_camera.size) - 1)).all(axis=1)
-        points, true = points[inside], true[inside]
+        return points[inside], true[inside]
+
+    def errors(self, warp: Callable[[F64], F64], per_side: int = 41) -> F64:
+        """Distances, phone px, between a found map and the truth over the overlap."""
+        points, true = self.overlap(per_side)
         slopes = np.stack([self.truth(points + s) - true for s in np.eye(2)], axis=2)
         off = np.linalg.solve(slopes, (warp(points) - true)[..., None])[..., 0]
         return np.linalg.norm(off, axis=1)

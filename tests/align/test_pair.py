@@ -8,17 +8,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from pair_truth import DSLR, PHONE, Camera, Pair, brown, decentred, division, make_pair, pose, scene
+from pair_truth import DSLR, PHONE, Camera, Pair, brown, decentred, division, make_pair, pose, relief, scene
 
 from dpedkit.align import Alignment, AlignOptions, PairRejected, align_pair
 from dpedkit.types import F64, U8
-
-
-def wavy(points: F64) -> F64:
-    """Parallax of a smooth relief: about 3 px at the sizes below."""
-    x, y = points.T
-    off = 0.004 * np.sin(3.1 * x + 0.3) * np.cos(2.7 * y)
-    return np.stack([x + off, y + 0.1 * off], axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +66,7 @@ def test_lenses_outside_the_fitted_family_are_aligned(phone: object, dslr: objec
 
 
 def test_smooth_parallax_is_followed_by_a_mesh() -> None:
-    pair = make_pair(replace(PHONE, parallax=wavy), seed=1)
+    pair = make_pair(replace(PHONE, parallax=relief(3.0, PHONE.size)), seed=1)
     found = align_pair(pair.phone, pair.dslr)
     assert_close(found, pair, 0.06, 0.20)
     rigid = align_pair(pair.phone, pair.dslr, AlignOptions(parallax=False))
@@ -86,7 +79,7 @@ def test_the_lens_alone_is_used_where_it_is_enough(alignment: Alignment) -> None
 
 
 def test_the_inverse_leads_back(pair: Pair) -> None:
-    bent = make_pair(replace(PHONE, parallax=wavy), seed=1)
+    bent = make_pair(replace(PHONE, parallax=relief(3.0, PHONE.size)), seed=1)
     found = align_pair(bent.phone, bent.dslr)
     points = np.random.default_rng(0).uniform((0, 0), (1023, 767), (500, 2))
     assert np.abs(found.dslr_to_phone(found.phone_to_dslr(points)) - points).max() < 1e-6
@@ -113,7 +106,7 @@ def test_residuals_speak_of_what_was_measured(alignment: Alignment) -> None:
 
 
 def test_json_restores_every_bit() -> None:
-    bent = make_pair(replace(PHONE, parallax=wavy), seed=1)
+    bent = make_pair(replace(PHONE, parallax=relief(3.0, PHONE.size)), seed=1)
     found = align_pair(bent.phone, bent.dslr)
     assert found.warp.mesh is not None
     text = json.dumps(found.to_dict(), allow_nan=False)

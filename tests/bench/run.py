@@ -19,6 +19,8 @@ from measure import Findings
 NAMES = ("align", "patches", "pull", "skew", "jitter", "session", "train", "demo", "gpu")
 """In the order of the page; each is bench_NAME.py, whose docstring says what it compares and whose run() does it."""
 
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # pair_truth.py is the tests'
+
 _ROOT = Path(__file__).resolve().parents[2]
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
 
