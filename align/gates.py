@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-from dpedkit.types import F64
+from dpedkit.types import F64, Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,12 @@ class PatchScores:
         length: F64 = np.linalg.norm(self.shift_xy_px, axis=1)
         return length
 
+    @property
+    def sharpness_ratio(self) -> F64:
+        """How much more detail [N] the DSLR shows than the phone: ratio of the Laplacians' standard deviations."""
+        ratio: F64 = np.sqrt(self.sharpness_dslr / np.maximum(self.sharpness_phone, 1e-9))
+        return ratio
+
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> PatchScores:
         """Return the chosen rows."""
         return PatchScores(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -54,33 +61,49 @@ class PatchScores:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What a patch must be to be kept; a limit that is not met gives the reason of the same name.
+    """What a patch must be to be kept: `min_` and `max_` of what was measured; None is no limit.
 
     NCC alone does not find misplaced patches: the Cramer-Rao bound does (docs/benchmarks.md), because it asks whether
-    the content could have shown a wrong place at all. Flatness comes first: the others mean nothing on a flat patch.
+    the content could have shown a wrong place at all. The ratio is the DSLR's sharpness by the phone's: below 1 the
+    DSLR shows less, as where its depth of field ends.
     """
 
-    min_std: float = 4.0
-    max_clipped: float = 0.02
-    min_confidence: float = 0.5
-    min_ncc: float = 0.7
-    max_crlb_px: float = 0.05
-    max_shift_px: float = 0.5
-    max_rotation_deg: float = 0.5
+    min_std: float | None = 4.0
+    max_clipped: float | None = 0.02
+    min_confidence: float | None = 0.5
+    min_ncc: float | None = 0.7
+    min_sharpness_ratio: float | None = None
+    max_crlb_px: float | None = 0.05
+    max_shift_px: float | None = 0.5
+    max_rotation_deg: float | None = 0.5
+
+
+_MEASURED: dict[str, tuple[str, Callable[[PatchScores], F64]]] = {
+    # flatness comes first: the others mean nothing on a flat patch
+    "flat": ("min_std", lambda scores: scores.std),
+    "clipped": ("max_clipped", lambda scores: scores.clipped),
+    "untrusted": ("min_confidence", lambda scores: scores.confidence),
+    "unlike": ("min_ncc", lambda scores: scores.ncc),
+    "softer": ("min_sharpness_ratio", lambda scores: scores.sharpness_ratio),
+    "unlocated": ("max_crlb_px", lambda scores: scores.crlb_px),
+    "misplaced": ("max_shift_px", lambda scores: scores.shift_px),
+    "turned": ("max_rotation_deg", lambda scores: np.abs(scores.rotation_deg)),
+}
+
+LIMIT_OF = {reason: limit for reason, (limit, _) in _MEASURED.items()}
+"""The limit of `Gates` behind each reason, in the order in which they are asked."""
 
 
 def judge(scores: PatchScores, gates: Gates) -> npt.NDArray[np.str_]:
-    """Return for each patch [N] the first gate that it fails, or "" for one to keep.
+    """Return for each patch [N] the first reason of `LIMIT_OF` not to keep it, or "" for one to keep."""
+    reasons = np.full(len(scores), "", dtype=f"<U{max(map(len, _MEASURED))}")
+    for reason, (limit, measure) in reversed(_MEASURED.items()):  # the first to fail is written last
+        bound = getattr(gates, limit)
+        if bound is not None:
+            reasons[_fails(limit, bound, measure(scores))] = reason
+    return reasons
 
-    The words: flat, clipped, untrusted, unlike, unlocated, misplaced, turned.
-    """
-    failed = {
-        "flat": scores.std < gates.min_std,
-        "clipped": scores.clipped > gates.max_clipped,
-        "untrusted": scores.confidence < gates.min_confidence,
-        "unlike": scores.ncc < gates.min_ncc,
-        "unlocated": ~(scores.crlb_px <= gates.max_crlb_px),
-        "misplaced": scores.shift_px > gates.max_shift_px,
-        "turned": np.abs(scores.rotation_deg) > gates.max_rotation_deg,
-    }
-    return np.select(list(failed.values()), list(failed), default="")
+
+def _fails(limit: str, bound: float, measured: F64) -> Bools:
+    """Return [N]: beyond the bound, or not known (NaN)."""
+    return ~(measured >= bound) if limit.startswith("min_") else ~(measured <= bound)

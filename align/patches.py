@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from dpedkit.align.alignment import Alignment
 from dpedkit.align.gates import Gates, PatchScores, judge
 from dpedkit.align.resample import resample_dslr
 from dpedkit.align.score import covered, crop, score_patches
+from dpedkit.align.tone import Match, Tone, fit_tone
 from dpedkit.types import I64, U8, Bools
 
 
@@ -20,11 +21,15 @@ class PatchOptions:
 
     size    side of a patch, px
     stride  px from one patch to the next; None puts them edge to edge
+    count   at most so many, drawn evenly from the grid; None takes all
+    match   how the DSLR's tone is brought to the phone's: not at all, by a gain and an offset, or by a curve
     gates   what a patch must be to be kept
     """
 
     size: int = 100
     stride: int | None = None
+    count: int | None = None
+    match: Match = "none"
     gates: Gates = field(default_factory=Gates)
 
 
@@ -35,8 +40,9 @@ class PatchSet:
     phone   uint8 [N, S, S, 3], pixels of the phone's photo, untouched
     dslr    uint8 [N, S, S, 3], the same view by the DSLR
     xy      [N, 2], top left pixel (x, y) in the phone's photo
-    scores  what was measured on each
+    scores  what was measured on each, with the DSLR's own tone
     reason  [N], the gate that the patch fails, "" for one to keep
+    tone    what was done to the DSLR's tone
     """
 
     phone: U8
@@ -44,6 +50,7 @@ class PatchSet:
     xy: I64
     scores: PatchScores
     reason: npt.NDArray[np.str_]
+    tone: Tone | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -56,7 +63,14 @@ class PatchSet:
 
     def take(self, rows: Bools | I64) -> PatchSet:
         """Return the chosen rows."""
-        return PatchSet(self.phone[rows], self.dslr[rows], self.xy[rows], self.scores.take(rows), self.reason[rows])
+        return replace(
+            self,
+            phone=self.phone[rows],
+            dslr=self.dslr[rows],
+            xy=self.xy[rows],
+            scores=self.scores.take(rows),
+            reason=self.reason[rows],
+        )
 
     def kept(self) -> PatchSet:
         """Return the patches that pass every gate."""
@@ -70,18 +84,29 @@ def cut_patches(phone: U8, dslr: U8, alignment: Alignment, options: PatchOptions
 
     Raises:
         ValueError: the photos are not those that were aligned, or the size or stride is not positive.
+        PairRejected: the photos do not tell the tone that is to be matched.
     """
     options = options or PatchOptions()
     size, stride = options.size, options.stride or options.size
     if size < 8 or stride < 1:
         raise ValueError(f"patches of {size} px every {stride} px: the size must be at least 8 and the stride 1")
     aligned, mask = resample_dslr(phone.shape, dslr, alignment)
-    xy = covered(mask, size, stride)
+    xy = _drawn(covered(mask, size, stride), options.count)
     scores = score_patches(phone, aligned, xy, size, alignment)
+    tone = fit_tone(phone, aligned, mask, alignment, options.match)
     return PatchSet(
         phone=crop(phone, xy, size),
-        dslr=crop(aligned, xy, size),
+        dslr=crop(tone.apply(aligned) if tone else aligned, xy, size),
         xy=xy,
         scores=scores,
         reason=judge(scores, options.gates),
+        tone=tone,
     )
+
+
+def _drawn(xy: I64, count: int | None) -> I64:
+    """Return at most `count` of the places [N, 2], all over the photo; a smaller count draws some of a larger one's."""
+    if count is None or len(xy) <= count:
+        return xy
+    order = np.random.default_rng(0).permutation(len(xy))
+    return xy[np.sort(order[:count])]

@@ -146,7 +146,7 @@ class Alignment(Base):
     trusted_share: Mapped[float | None]
     patches_key: Mapped[str | None]
     gates: Mapped[str | None]
-    tone: Mapped[Json | None]
+    tone: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Lens(Base):

@@ -112,7 +112,16 @@ class Store:
             row = row_of(lens, "session", "phone", "dslr", created_ns=self._clock(), **place)
             upsert(connection, Lens, list(place), [row], keep="created_ns")
 
-    def replace_patches(self, alignment: str, patches_key: str, shard: str, patches: Sequence[PatchRecord]) -> None:
+    def replace_patches(
+        self,
+        alignment: str,
+        patches_key: str,
+        shard: str,
+        patches: Sequence[PatchRecord],
+        *,
+        gates: str | None = None,
+        tone: Json | None = None,
+    ) -> None:
         """Make `patches` the patches of an alignment.
 
         Those that are there already keep their identity. Those that are no longer wanted are removed, or, where a
@@ -121,10 +130,13 @@ class Store:
         alignment    its key
         patches_key  what they were cut with, shown by `Corpus.pairs`: a rerun can tell what is done
         shard        what `write_shard` returned; "" if there are no patches
+        gates        the policy that judged them
+        tone         what was done to the DSLR's tone
         """
         with writing(self._engine) as connection:
             alignment_id = _id(connection, Alignment, "key", alignment)
-            connection.execute(update(Alignment).filter_by(id=alignment_id).values(patches_key=patches_key))
+            made = {"patches_key": patches_key, "gates": gates, "tone": tone}
+            connection.execute(update(Alignment).filter_by(id=alignment_id).values(made))
             before = connection.execute(select(Patch.key, Patch.id).filter_by(alignment_id=alignment_id)).all()
             if patches:
                 upsert(connection, Shard, ["name"], [{"name": shard}])
@@ -132,6 +144,21 @@ class Store:
                 upsert(connection, Patch, ["key"], [row_of(patch, **place) for patch in patches])
             wanted = {patch.key for patch in patches}
             _retire(connection, [patch_id for key, patch_id in before if key not in wanted])
+
+    def judge_patches(self, alignment: str, gates: str, reasons: Mapping[str, str]) -> None:
+        """Give patches of an alignment another verdict, by a policy that has judged all of them.
+
+        alignment  its key
+        gates      the policy
+        reasons    patch's key -> why it is not kept, "" for one to keep; those that are left out stay as they are
+        """
+        with writing(self._engine) as connection:
+            alignment_id = _id(connection, Alignment, "key", alignment)
+            connection.execute(update(Alignment).filter_by(id=alignment_id).values(gates=gates))
+            rows = [{"which": key, "why": reason, "kept": not reason} for key, reason in reasons.items()]
+            if rows:
+                judged = update(Patch).where(Patch.key == bindparam("which"), Patch.alignment_id == alignment_id)
+                connection.execute(judged.values(reason=bindparam("why"), keep=bindparam("kept")), rows)
 
     def assign_splits(self, seed: int, shares: Mapping[SplitName, float] = DEFAULT_SHARES) -> dict[str, SplitName]:
         """Give every shot that has no split one, and return those; see `dpedkit.db.splits`."""

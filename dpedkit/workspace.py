@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -22,14 +23,20 @@ class ImageSettings(Table):
 
 
 class PatchSettings(Table):
-    """How pairs are cut.
+    """How pairs are cut and judged.
 
     size_px    side of a patch
-    stride_px  step from one patch to the next; equal to size_px: they tile, without overlap
+    stride_px  step from one patch to the next; None: size_px, they tile without overlap
+    count      at most so many from each pair, drawn evenly; None: all
+    match      how the DSLR's tone is brought to the phone's: not at all, by a gain and an offset, or by a curve
+    gates      name of the policy that says which to keep: one of dpedkit's own, or of the folder gates/
     """
 
     size_px: int = Field(100, ge=16, le=1024)
-    stride_px: int = Field(100, ge=1)
+    stride_px: int | None = Field(None, ge=1)
+    count: int | None = Field(None, ge=1)
+    match: Literal["none", "gain", "curve"] = "none"
+    gates: str = "default"
 
 
 class SplitSettings(Table):
@@ -73,7 +80,10 @@ limit_mp = 178                     # larger photos are refused as decompression 
 
 [patches]
 size_px = 100
-stride_px = 100                    # smaller than size_px: patches overlap
+# stride_px = 100                  # left out: edge to edge; smaller than size_px: patches overlap
+# count = 200                      # left out: every patch; else at most so many from each pair
+match = "none"                     # "gain" or "curve": bring the DSLR's tone to the phone's
+gates = "default"                  # which to keep: `dpedkit gates` lists the policies; yours are gates/NAME.toml
 
 [split]                            # shares of the shots; a shot is never divided
 seed = 0
@@ -104,6 +114,11 @@ class Workspace:
     def runs(self) -> Path:
         """One folder per training run."""
         return self.root / "runs"
+
+    @property
+    def gates(self) -> Path:
+        """The user's own policies of which patches to keep."""
+        return self.root / "gates"
 
     @property
     def keys(self) -> Path:

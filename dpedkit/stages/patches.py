@@ -1,22 +1,25 @@
-"""Cut the patches of every aligned pair, and say which shots are for training and which for the test."""
+"""Cut the patches of every aligned pair, judge them, and say which shots are for training and which for the test."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
 from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
-from dpedkit.errors import CorpusError, StorageError
+from dpedkit.errors import CorpusError, SettingsError, StorageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
 from dpedkit.stages.frames import rows
+from dpedkit.stages.judging import Tally, judge_again
+from dpedkit.stages.policies import Policy, load_policy
+from dpedkit.stages.scores import columns_of
 from dpedkit.types import Json
-from dpedkit.workspace import Workspace
+from dpedkit.workspace import PatchSettings, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class CutJob:
     pair: str
     alignment: str
     patches_key: str
+    again: bool
     phone: Path
     dslr: Path
     model: Json
@@ -39,53 +43,77 @@ class CutJob:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What a worker gives back: the shard it wrote ("" if it found no patches) and the rows to record."""
+    """What a worker gives back: the shard it wrote ("" if it found no patches), the rows to record, the tone."""
 
     shard: str
     patches: tuple[PatchRecord, ...]
+    tone: Json | None
 
 
-@dataclass(slots=True)
-class PatchReport:
-    """Counts of what was done now, over the pairs in `pairs`; failures by pair."""
+@dataclass(slots=True, kw_only=True)
+class PatchReport(Tally):
+    """What was done now, with the patches of the pairs that were cut or judged; in a dry run, what would be done.
 
+    gates        NAME@VERSION#HASH of the policy
+    limits       its limits
+    pairs        that were cut, of which cut_again had been cut with another size, stride, count, match or version
+    judged       pairs whose patches were there and got the policy's verdict
+    done_before  pairs that were as they should be
+    failures     by pair
+    splits       shots, by split
+    """
+
+    gates: str
+    limits: dict[str, float]
     pairs: int = 0
-    patches: int = 0
-    kept: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
+    cut_again: int = 0
+    judged: int = 0
     done_before: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
     splits: dict[str, int] = field(default_factory=dict)
 
 
-def build_patches(workspace: Workspace, *, workers: Workers, dry_run: bool, progress: Progress) -> PatchReport:
-    """Cut and score the patches of all aligned pairs that have none of this kind yet; assign shots to splits.
+def build_patches(
+    workspace: Workspace,
+    *,
+    wanted: PatchSettings | None = None,
+    workers: Workers,
+    dry_run: bool,
+    progress: Progress,
+) -> PatchReport:
+    """Cut, score and judge the patches of all aligned pairs that have none of this kind yet; assign shots to splits.
+
+    Patches that are as wanted but for their verdict are judged again from their scores.
+
+    wanted  how to cut and judge; None: as dpedkit.toml says; `gates` may be the path of a .toml file here
 
     Raises:
         CorpusError: there are no aligned pairs.
+        SettingsError: no such gates, or gates whose limits changed while their version did not.
         StorageError: the disk is full; what was finished stays.
     """
-    report = PatchReport()
+    wanted = wanted or workspace.settings.patches
+    policy = load_policy(workspace, wanted.gates)
+    report = PatchReport(gates=policy.identity, limits=policy.limits)
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         pairs = corpus.pairs()
         aligned = pairs[pairs["status"] == "aligned"]
         if aligned.empty:
             raise CorpusError("no aligned pairs to cut patches from", "align some first: `dpedkit align`")
-        todo = _jobs(workspace, corpus, aligned)
-        report.done_before = len(aligned) - len(todo)
+        if policy.clashes(aligned["gates"].dropna()):
+            raise SettingsError(
+                f"gates {policy.name!r}: the limits changed, but the version is still {policy.version}",
+                f"set `version = {policy.version + 1}` in the file: verdicts can then be told apart",
+            )
+        as_wanted = (aligned["patches_key"] == _key(wanted)) & ~aligned["shard"].isin(list(corpus.broken_shards()))
+        to_cut, to_judge = aligned[~as_wanted], aligned[as_wanted & (aligned["gates"] != policy.identity)]
+        report.done_before = len(aligned) - len(to_cut) - len(to_judge)
+        jobs = _jobs(workspace, corpus, to_cut, wanted, policy)
         if dry_run:
-            report.pairs = len(todo)
+            report.pairs, report.cut_again, report.judged = len(jobs), sum(job.again for job in jobs), len(to_judge)
             return report
-        progress.start("build-patches", len(todo))
-        for outcome in run_parallel(cut_files, todo, workers=workers):
-            if isinstance(outcome.error, StorageError):
-                raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
-            if outcome.value is None:
-                report.failures[outcome.item.pair] = outcome.error.cause if outcome.error else "no result"
-            else:
-                _store(corpus, outcome.item, outcome.value, report)
-            progress.advance(note=f"{report.kept} kept")
-        progress.done(f"{report.kept} of {report.patches} patches kept")
+        _judge(corpus, to_judge, policy, report, progress)
+        _cut(corpus, jobs, policy, report, workers, progress)
         split = workspace.settings.split
         corpus.store.assign_splits(split.seed, {"train": split.train, "val": split.val, "test": split.test})
         report.splits = corpus.counts().splits
@@ -97,22 +125,67 @@ def cut_files(job: CutJob) -> Cut:
     phone = read_rgb(job.phone, limit_px=job.limit_px)
     dslr = read_rgb(job.dslr, limit_px=job.limit_px)
     patches = cut_patches(phone, dslr, Alignment.from_dict(job.model), job.options)
+    tone = patches.tone.to_dict() if patches.tone else None
     if not len(patches):
-        return Cut("", ())
-    return Cut(write_shard(job.shards, patches.phone, patches.dslr), _records(job, patches))
+        return Cut("", (), tone)
+    return Cut(write_shard(job.shards, patches.phone, patches.dslr), _records(job, patches), tone)
 
 
-def _jobs(workspace: Workspace, corpus: Corpus, aligned: pd.DataFrame) -> list[CutJob]:
-    wanted = workspace.settings.patches
-    options = PatchOptions(size=wanted.size_px, stride=wanted.stride_px)
-    kind = f"{ALGORITHM_VERSION} {sorted(asdict(options).items())!r}"
-    patches_key = hashlib.sha256(kind.encode()).hexdigest()
-    broken = corpus.broken_shards()
+def _judge(corpus: Corpus, pairs: pd.DataFrame, policy: Policy, report: PatchReport, progress: Progress) -> None:
+    if pairs.empty:
+        return
+    progress.start("judge patches", len(pairs))
+    for reasons in judge_again(corpus, pairs, policy):
+        report.judged += 1
+        report.add(reasons)
+        progress.advance(note=_kept(report))
+    progress.done(_kept(report))
+
+
+def _cut(
+    corpus: Corpus, jobs: list[CutJob], policy: Policy, report: PatchReport, workers: Workers, progress: Progress
+) -> None:
+    progress.start("build-patches", len(jobs))
+    for outcome in run_parallel(cut_files, jobs, workers=workers):
+        job, cut = outcome.item, outcome.value
+        if isinstance(outcome.error, StorageError):
+            raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
+        if cut is None:
+            report.failures[job.pair] = outcome.error.cause if outcome.error else "no result"
+        else:
+            corpus.store.replace_patches(
+                job.alignment, job.patches_key, cut.shard, cut.patches, gates=policy.identity, tone=cut.tone
+            )
+            report.pairs += 1
+            report.cut_again += job.again
+            report.add([patch.reason for patch in cut.patches])
+        progress.advance(note=_kept(report))
+    progress.done(_kept(report))
+
+
+def _kept(report: PatchReport) -> str:
+    return f"{report.kept} of {report.patches} patches kept"
+
+
+def _key(wanted: PatchSettings) -> str:
+    """Return what stands for the pixels that would be cut: all settings but the gates, which judge them afterwards."""
+    kind = (ALGORITHM_VERSION, wanted.size_px, wanted.stride_px or wanted.size_px, wanted.count, wanted.match)
+    return hashlib.sha256(repr(kind).encode()).hexdigest()
+
+
+def _jobs(
+    workspace: Workspace, corpus: Corpus, pairs: pd.DataFrame, wanted: PatchSettings, policy: Policy
+) -> list[CutJob]:
+    patches_key = _key(wanted)
+    options = PatchOptions(
+        size=wanted.size_px, stride=wanted.stride_px, count=wanted.count, match=wanted.match, gates=policy.gates
+    )
     return [
         CutJob(
             pair=f"{pair.shot} {pair.phone}",
             alignment=pair.alignment,
             patches_key=patches_key,
+            again=pd.notna(pair.patches_key) and pair.patches_key != patches_key,
             phone=workspace.root / pair.phone_path,
             dslr=workspace.root / pair.dslr_path,
             model=corpus.alignment_model(pair.alignment),
@@ -120,13 +193,13 @@ def _jobs(workspace: Workspace, corpus: Corpus, aligned: pd.DataFrame) -> list[C
             shards=corpus.shard_folder,
             limit_px=int(workspace.settings.images.limit_mp * 1e6),
         )
-        for pair in rows(aligned)
-        if pair.patches_key != patches_key or pair.shard in broken
+        for pair in rows(pairs)
     ]
 
 
 def _records(job: CutJob, patches: PatchSet) -> tuple[PatchRecord, ...]:
-    scores = patches.scores
+    columns = {name: column.tolist() for name, column in columns_of(patches.scores).items()}
+    reasons = patches.reason.tolist()
     return tuple(
         PatchRecord(
             key=hashlib.sha256(f"{job.alignment} {job.patches_key} {x} {y}".encode()).hexdigest(),
@@ -134,26 +207,10 @@ def _records(job: CutJob, patches: PatchSet) -> tuple[PatchRecord, ...]:
             x=x,
             y=y,
             size=job.options.size,
-            ncc=float(scores.ncc[row]),
-            crlb_px=float(scores.crlb_px[row]),
-            shift_px=float(scores.shift_px[row]),
-            rotation_deg=float(scores.rotation_deg[row]),
-            sharpness_phone=float(scores.sharpness_phone[row]),
-            sharpness_dslr=float(scores.sharpness_dslr[row]),
-            clipped=float(scores.clipped[row]),
-            std=float(scores.std[row]),
-            keep=bool(patches.keep[row]),
-            reason=str(patches.reason[row]),
+            match=job.options.match,
+            keep=not reasons[row],
+            reason=reasons[row],
+            **{name: column[row] for name, column in columns.items()},
         )
         for row, (x, y) in enumerate(patches.xy.tolist())
     )
-
-
-def _store(corpus: Corpus, job: CutJob, cut: Cut, report: PatchReport) -> None:
-    corpus.store.replace_patches(job.alignment, job.patches_key, cut.shard, cut.patches)
-    report.pairs += 1
-    report.patches += len(cut.patches)
-    for patch in cut.patches:
-        report.kept += patch.keep
-        if not patch.keep:
-            report.reasons[patch.reason] = report.reasons.get(patch.reason, 0) + 1

@@ -1,0 +1,1 @@
+"""Policies of what a patch must be to be kept: one TOML file each."""
