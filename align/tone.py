@@ -24,11 +24,13 @@ Match = Literal["none", "gain", "curve"]
 
 _CHANNELS = ("red", "green", "blue")
 _LEVELS = np.arange(256.0)
-_CLIPPED = np.where((_LEVELS <= 2) | (_LEVELS >= 253), 255, 0).astype(np.uint8)
+_DARKEST, _BRIGHTEST = 2, 253  # these clip, and what lies beyond
+_CLIPPED = np.where((_LEVELS <= _DARKEST) | (_LEVELS >= _BRIGHTEST), 255, 0).astype(np.uint8)
 _BLOCK_PX = 4  # averages of so many px square: noise and hundredths of a px of misalignment vanish in them
 _SMOOTH = 4.0  # levels that blocks side by side may differ by before they count for less
 _GROUP = 8  # levels of the DSLR that share a knot
 _MIN_BLOCKS = 30.0  # that must speak for a knot
+_HALF_CLIPPED = (0.2, 0.8)  # share of a group's blocks between which their median tells of neither
 _TRUSTED = 0.5
 
 
@@ -69,17 +71,19 @@ def fit_tone(phone: U8, dslr: U8, seen: Bools, alignment: Alignment, match: Matc
         return None
     valid = _trusted(seen, alignment)
     phone_blocks, dslr_blocks = _shrink(phone), _shrink(dslr)
-    whole = ~(_clips(phone) | _clips(dslr))
+    phone_clips, dslr_clips = _clips(phone), _clips(dslr)
     knots = []
     for index, channel in enumerate(_CHANNELS):
-        rows = valid & whole[..., index]
-        weights = _smoothness(dslr_blocks[..., index])[rows]
-        found = _medians(phone_blocks[rows, index], dslr_blocks[rows, index], weights)
-        if len(found) < 2:
+        weights = _smoothness(dslr_blocks[..., index])
+        rows = valid & ~dslr_clips[..., index]
+        each = (phone_blocks[..., index], dslr_blocks[..., index], phone_clips[..., index], weights)
+        found = _medians(*(values[rows] for values in each))
+        free = found[(found[:, 1] > _DARKEST) & (found[:, 1] < _BRIGHTEST)]
+        if len(free) < 2:
             raise PairRejected(
                 "no_tone", f"too little of the photos tells their tone in {channel}", "cut this pair without --match"
             )
-        knots.append(_line(found) if match == "gain" else _rising(found))
+        knots.append(_line(free) if match == "gain" else _rising(found))
     return Tone(tuple(knots))
 
 
@@ -116,12 +120,18 @@ def _smoothness(blocks: U8) -> F64:
     return weight
 
 
-def _medians(phone: U8, dslr: U8, weights: F64) -> F64:
-    """Return [K, 3]: the DSLR's level, the phone's, made to rise, and the weight behind it, per group of levels."""
+def _medians(phone: U8, dslr: U8, clips: Bools, weights: F64) -> F64:
+    """Return [K, 3]: the DSLR's level, the phone's, made to rise, and the weight behind it, per group of levels.
+
+    clips  [N], the phone clips in the block: a median does not mind few of them, and with most of them it clips, too
+    """
     joint = np.bincount(dslr.astype(np.int64) * 256 + phone, weights, 256 * 256).reshape(-1, _GROUP, 256)
     behind = joint.sum(axis=(1, 2))
-    squares = np.bincount(dslr // _GROUP, weights**2, len(behind))
-    groups = np.flatnonzero(behind**2 > _MIN_BLOCKS * squares)  # Kish's effective sample size
+    group = dslr // _GROUP
+    squares, clipped = (np.bincount(group, each, len(behind)) for each in (weights**2, weights * clips))
+    enough = behind**2 > _MIN_BLOCKS * squares  # Kish's effective sample size
+    unclear = (clipped > _HALF_CLIPPED[0] * behind) & (clipped < _HALF_CLIPPED[1] * behind)
+    groups = np.flatnonzero(enough & ~unclear)
     if not len(groups):
         return np.zeros((0, 3))
     x = groups * _GROUP + _median(joint[groups].sum(axis=2))
