@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TypeVar
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from dpedkit.align.alignment import Alignment
+from dpedkit.align.gains import fit_gains
 from dpedkit.align.gates import PatchScores
 from dpedkit.align.luma import to_gray
 from dpedkit.align.place import place_patches
-from dpedkit.types import F32, F64, I64, U8, Bools
+from dpedkit.types import F64, I64, U8, Bools
 
-_EXTREME = ((np.arange(256) <= 2) | (np.arange(256) >= 253)).astype(np.uint8)
+Pixels = TypeVar("Pixels", U8, npt.NDArray[np.int16])
 
 
 def covered(mask: Bools, size: int, stride: int) -> I64:
@@ -38,36 +43,56 @@ def score_patches(phone: U8, dslr: U8, xy: I64, size: int, alignment: Alignment)
     """Measure each pair of patches of two pictures [H, W, 3] on the same pixels."""
     lumas = [to_gray(picture, name) for picture, name in ((phone, "phone"), (dslr, "dslr"))]
     places = place_patches(lumas[0], lumas[1], xy, size)
-    means, spreads = zip(*(_moments(picture, xy, size) for picture in (phone, dslr)), strict=True)
-    gain = spreads[1] / np.maximum(spreads[0], 1e-3)
-    edges = [
-        _moments(cv2.Laplacian(luma, cv2.CV_32F).astype(np.float32, copy=False), xy, size)[1][:, 0] for luma in lumas
-    ]
-    extreme = [
-        _moments(cv2.LUT(picture, _EXTREME).astype(np.uint8, copy=False), xy, size)[0].max(axis=1)
-        for picture in (phone, dslr)
-    ]
+    ncc, std = _alike(lumas[0], lumas[1], xy, size)
+    sharpness = [_sharpness(luma, xy, size) for luma in lumas]
+    gain, offset = fit_gains(phone, dslr, xy, size)
     return PatchScores(
-        ncc=places.ncc,
+        ncc=ncc,
         crlb_px=places.crlb_px,
         shift_xy_px=places.shift_xy_px,
         rotation_deg=places.rotation_deg,
         gain=gain,
-        offset=means[1] - gain * means[0],
-        sharpness_phone=edges[0] ** 2,
-        sharpness_dslr=edges[1] ** 2,
-        clipped=np.maximum(*extreme),
-        std=_moments(lumas[0], xy, size)[1][:, 0],
+        offset=offset,
+        sharpness_phone=sharpness[0],
+        sharpness_dslr=sharpness[1],
+        clipped=np.maximum(_clipped(phone, xy, size), _clipped(dslr, xy, size)),
+        std=std,
         confidence=_lowest_confidence(alignment, xy, size),
     )
 
 
-def _moments(picture: U8 | F32, xy: I64, size: int) -> tuple[F64, F64]:
-    """Return mean and standard deviation of every patch [N, C], per channel."""
-    found = [cv2.meanStdDev(picture[y : y + size, x : x + size]) for x, y in xy]
-    channels = picture.shape[2] if picture.ndim == 3 else 1
-    both = np.array(found, dtype=np.float64).reshape(len(xy), 2, channels)
-    return both[:, 0], both[:, 1]
+def _windows(picture: Pixels, xy: I64, size: int) -> Iterator[Pixels]:
+    """Yield the squares of a picture, none of them copied."""
+    for x, y in xy.tolist():
+        yield picture[y : y + size, x : x + size]
+
+
+def _alike(first: U8, second: U8, xy: I64, size: int) -> tuple[F64, F64]:
+    """Return normalised cross-correlation [N], 0 where a window is flat, and the first windows' deviation [N]."""
+    sums = np.empty((len(xy), 5))
+    windows = zip(_windows(first, xy, size), _windows(second, xy, size), strict=True)
+    for row, (left, right) in zip(sums, windows, strict=True):
+        row[0:2], row[2:4] = (np.ravel(cv2.meanStdDev(each)) for each in (left, right))
+        row[4] = cv2.norm(left, right, cv2.NORM_L2SQR)
+    mean_a, std_a, mean_b, std_b, apart = sums.T
+    covariance = (std_a**2 + std_b**2 + (mean_a - mean_b) ** 2 - apart / size**2) / 2
+    spread = std_a * std_b
+    return np.divide(covariance, spread, out=np.zeros(len(xy)), where=spread > 0), std_a
+
+
+def _sharpness(luma: U8, xy: I64, size: int) -> F64:
+    """Return the variance [N] of each window's Laplacian."""
+    edges = cv2.Laplacian(luma, cv2.CV_16S).astype(np.int16, copy=False)
+    spread = [cv2.meanStdDev(window)[1] for window in _windows(edges, xy, size)]
+    variance: F64 = np.array(spread, dtype=np.float64).reshape(-1) ** 2
+    return variance
+
+
+def _clipped(picture: U8, xy: I64, size: int) -> F64:
+    """Return the share [N] of pixels <= 2 or >= 253, in the channel that has most."""
+    shares = [cv2.mean(((window - np.uint8(3)) >= 250).view(np.uint8))[:3] for window in _windows(picture, xy, size)]
+    worst: F64 = np.array(shares, dtype=np.float64).reshape(-1, 3).max(axis=1)
+    return worst
 
 
 def _lowest_confidence(alignment: Alignment, xy: I64, size: int) -> F64:

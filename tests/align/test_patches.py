@@ -134,11 +134,26 @@ def test_flat_and_clipped_patches_are_named(pair: Pair, alignment: Alignment) ->
     assert np.isfinite(patches.scores.ncc).all()
 
 
-def test_tone_is_recorded_per_channel(patches: PatchSet) -> None:
-    phone, dslr = (each.astype(float) for each in (patches.phone[3], patches.dslr[3]))
-    toned = patches.scores.gain[3] * phone + patches.scores.offset[3]
-    assert np.allclose(toned.mean(axis=(0, 1)), dslr.mean(axis=(0, 1)), atol=0.01)
-    assert np.allclose(toned.std(axis=(0, 1)), dslr.std(axis=(0, 1)), atol=0.01)
+def test_tone_is_recorded_per_channel(pair: Pair, alignment: Alignment, patches: PatchSet) -> None:
+    made = np.array([0.5, 0.7, 0.6]), np.array([40.0, 0.0, 20.0])
+    toned = np.rint(pair.dslr * made[0] + made[1]).astype(np.uint8)
+    scores = cut_patches(pair.phone, toned, alignment, SMALL).scores
+    told = patches.keep  # a flat patch tells none
+    ratio = scores.gain[told] / patches.scores.gain[told] / made[0]
+    assert np.quantile(np.abs(ratio - 1), 0.95) < 0.02
+    level = patches.phone.mean(axis=(1, 2))
+    seen = (scores.gain * level + scores.offset, patches.scores.gain * level + patches.scores.offset)
+    assert np.allclose(seen[0], seen[1] * made[0] + made[1], atol=0.5)
+    means = patches.dslr.mean(axis=(1, 2))
+    assert np.median(np.abs(seen[1] - means)) < 0.5
+
+
+def test_tone_is_that_of_most_of_the_patch(pair: Pair, alignment: Alignment, patches: PatchSet) -> None:
+    phone = pair.phone.copy()
+    for x, y in patches.xy:
+        phone[y + 8 : y + 32, x + 8 : x + 32] = (250, 5, 250)
+    scores = cut_patches(phone, pair.dslr, alignment, SMALL).scores
+    assert np.median(np.abs(scores.gain / patches.scores.gain - 1)) < 0.05
 
 
 def test_gates_can_be_applied_again(patches: PatchSet) -> None:
