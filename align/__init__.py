@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.gates import Gates, PatchScores, judge
+from dpedkit.align.lens import UNKNOWN_LENS, Lens
+from dpedkit.align.memory import learn_lens, refit
 from dpedkit.align.options import AlignOptions
 from dpedkit.align.pair import align_pair
 from dpedkit.align.patches import PatchOptions, PatchSet, cut_patches
 from dpedkit.align.resample import resample_dslr
+from dpedkit.align.tone import Tone, fit_tone
 from dpedkit.errors import PairRejected
 
 __all__ = [
     "ALGORITHM_VERSION",
+    "UNKNOWN_LENS",
     "AlignOptions",
     "Alignment",
     "Gates",
+    "Lens",
     "PairRejected",
     "PatchOptions",
     "PatchScores",
     "PatchSet",
+    "Tone",
     "align_pair",
     "cut_patches",
+    "fit_tone",
     "judge",
+    "learn_lens",
+    "refit",
     "resample_dslr",
 ]
 
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 """Part of the key of every stored result: raised whenever the same photos would give other numbers."""

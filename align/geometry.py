@@ -29,7 +29,7 @@ class Warp:
     dslr_size     (width, height) of the DSLR's photo, px
     homography    [3, 3], phone ideal -> DSLR ideal
     phone_radial  k1, k2 of the phone's lens, distorted -> ideal
-    dslr_radial   k1 of the DSLR's lens, ideal -> distorted
+    dslr_radial   k1, k2 of the DSLR's lens, ideal -> distorted
     mesh          what no lens explains (parallax), as a displacement in phone px; None where nothing is left
     """
 
@@ -37,7 +37,7 @@ class Warp:
     dslr_size: tuple[int, int]
     homography: F64
     phone_radial: tuple[float, float] = (0.0, 0.0)
-    dslr_radial: tuple[float] = (0.0,)
+    dslr_radial: tuple[float, float] = (0.0, 0.0)
     mesh: Mesh | None = None
 
     @classmethod
@@ -95,7 +95,7 @@ class Warp:
             dslr_size=(data["dslr_size"][0], data["dslr_size"][1]),
             homography=np.array(data["homography"]).reshape(3, 3),
             phone_radial=(data["phone_radial"][0], data["phone_radial"][1]),
-            dslr_radial=(data["dslr_radial"][0],),
+            dslr_radial=(data["dslr_radial"][0], data["dslr_radial"][1]),
             mesh=data["mesh"] and Mesh.from_dict(data["mesh"]),
         )
 

@@ -1,4 +1,4 @@
-"""Fitting the lens model (homography, k1 and k2 of the phone, k1 of the DSLR) to placed windows."""
+"""Fitting the lens model (homography, k1 and k2 of both lenses) to placed windows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 from dpedkit.align.geometry import Warp, half_diagonal, to_ideal
 from dpedkit.align.placements import Placements
-from dpedkit.types import F64
+from dpedkit.types import F64, Json
 
 _FLOOR_PX = 0.02
 _RADIAL_PRIOR = 0.3
@@ -21,13 +21,22 @@ _OUTLIER_FLOOR_PX = 0.1
 class Lens:
     """What is known of two lenses before their photos are looked at.
 
-    terms       [3], k1 and k2 of the phone, k1 of the DSLR
-    covariance  [3, 3], of `terms`; by default so wide that it only keeps the two lenses apart where one could stand
+    terms       [4], k1 and k2 of the phone, k1 and k2 of the DSLR
+    covariance  [4, 4], of `terms`; by default so wide that it only keeps the two lenses apart where one could stand
                 in for the other
     """
 
-    terms: F64 = field(default_factory=lambda: np.zeros(3))
-    covariance: F64 = field(default_factory=lambda: _RADIAL_PRIOR**2 * np.eye(3))
+    terms: F64 = field(default_factory=lambda: np.zeros(4))
+    covariance: F64 = field(default_factory=lambda: _RADIAL_PRIOR**2 * np.eye(4))
+
+    def to_dict(self) -> Json:
+        """Return the lens as JSON-able values; `from_dict` restores every bit."""
+        return {"terms": self.terms.tolist(), "covariance": self.covariance.tolist()}
+
+    @classmethod
+    def from_dict(cls, data: Json) -> Lens:
+        """Restore what `to_dict` returned."""
+        return cls(np.array(data["terms"]), np.array(data["covariance"]))
 
 
 UNKNOWN_LENS = Lens()
@@ -46,7 +55,7 @@ def fit_lens(start: Warp, placed: Placements, lens: Lens) -> Warp:
 
 
 def radial_terms(warp: Warp) -> F64:
-    """Return [3]: k1 and k2 of the phone, k1 of the DSLR."""
+    """Return [4]: k1 and k2 of the phone, k1 and k2 of the DSLR."""
     return np.array([*warp.phone_radial, *warp.dslr_radial])
 
 
@@ -61,7 +70,7 @@ def _solve(warp: Warp, placed: Placements, lens: Lens) -> Warp:
 
     def slopes(values: F64) -> F64:
         whitened = whiten @ derivatives(_with_values(warp, values), placed.phone)
-        return np.concatenate([whitened.reshape(-1, 11), np.pad(prior, ((0, 0), (8, 0)))])
+        return np.concatenate([whitened.reshape(-1, 12), np.pad(prior, ((0, 0), (8, 0)))])
 
     solved = least_squares(residuals, _values(warp), slopes, loss="soft_l1", f_scale=2.0, x_scale="jac", max_nfev=30)
     return _with_values(warp, solved.x)
@@ -77,28 +86,30 @@ def whitening(warp: Warp, placed: Placements) -> F64:
 
 
 def derivatives(warp: Warp, points: F64) -> F64:
-    """Return [N, 2, 11]: how `warp.forward` (without a mesh) moves, DSLR px, with each of its values.
+    """Return [N, 2, 12]: how `warp.forward` (without a mesh) moves, DSLR px, with each of its values.
 
-    The values are the homography's first eight numbers by rows, then the three radial terms.
+    The values are the homography's first eight numbers by rows, then the four radial terms.
     """
     at = to_ideal(points, warp.phone_size)
     square = np.sum(at**2, axis=1, keepdims=True)
-    (k1, k2), (d1,) = warp.phone_radial, warp.dslr_radial
+    (k1, k2), (d1, d2) = warp.phone_radial, warp.dslr_radial
     seen = at * (1 + k1 * square + k2 * square**2)
     homogeneous = np.column_stack([seen, np.ones(len(seen))])
     landed = homogeneous @ warp.homography.T
     depth = landed[:, 2:]
     image = landed[:, :2] / depth
-    moved = np.zeros((len(points), 2, 11))
+    moved = np.zeros((len(points), 2, 12))
     moved[:, 0, 0:3] = moved[:, 1, 3:6] = homogeneous / depth
     moved[:, :, 6:8] = -image[:, :, None] * (seen / depth)[:, None, :]
     onward = (warp.homography[:2, :2] - image[:, :, None] * warp.homography[2, :2]) / depth[:, :, None]
     moved[:, :, 8] = np.einsum("nij,nj->ni", onward, at * square)
     moved[:, :, 9] = np.einsum("nij,nj->ni", onward, at * square**2)
     far = np.sum(image**2, axis=1)
-    bend = (1 + d1 * far)[:, None, None] * np.eye(2) + 2 * d1 * image[:, :, None] * image[:, None, :]
+    swell = (1 + d1 * far + d2 * far**2)[:, None, None] * np.eye(2)
+    bend = swell + (2 * d1 + 4 * d2 * far)[:, None, None] * image[:, :, None] * image[:, None, :]
     moved[:, :, :10] = bend @ moved[:, :, :10]
     moved[:, :, 10] = image * far[:, None]
+    moved[:, :, 11] = image * far[:, None] ** 2
     return moved * half_diagonal(warp.dslr_size)
 
 
@@ -108,6 +119,5 @@ def _values(warp: Warp) -> F64:
 
 def _with_values(warp: Warp, values: F64) -> Warp:
     hmat = np.append(values[:8], 1.0).reshape(3, 3)
-    return replace(
-        warp, homography=hmat, phone_radial=(float(values[8]), float(values[9])), dslr_radial=(float(values[10]),)
-    )
+    k1, k2, d1, d2 = (float(value) for value in values[8:])
+    return replace(warp, homography=hmat, phone_radial=(k1, k2), dslr_radial=(d1, d2))

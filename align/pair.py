@@ -7,23 +7,20 @@ import time
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-import numpy as np
-
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.coarse import match_coarse
-from dpedkit.align.geometry import Warp, overlap_polygon
-from dpedkit.align.lens import UNKNOWN_LENS, fit_lens
+from dpedkit.align.geometry import Warp
+from dpedkit.align.lens import UNKNOWN_LENS, Lens, fit_lens
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
-from dpedkit.align.parallax import fit_mesh, fits, map_confidence, misfit
+from dpedkit.align.parallax import fit_mesh, fits
 from dpedkit.align.placements import Placements
 from dpedkit.align.pyramid import Pyramid
+from dpedkit.align.summary import summarise
 from dpedkit.align.windows import Grid, Level, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
-_CONFIDENCE_SHAPE = (24, 32)
-_TRUSTED = 0.5
 _RIGID = 0.7
 _FULL_GRID_PX = 800
 _MIN_SIDE = 32
@@ -54,10 +51,11 @@ _PARALLAX = (
 )
 
 
-def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alignment:
+def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None, lens: Lens = UNKNOWN_LENS) -> Alignment:
     """Find where every pixel of a phone's photo lies in a DSLR's photo of the same scene.
 
     phone, dslr  upright RGB uint8 [H, W, 3], of any sizes
+    lens         what other pairs of the two cameras told (`learn_lens`)
 
     The same photos give the same bits, on any number of threads.
 
@@ -72,15 +70,15 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
     level = Level.make(gray_phone, gray_dslr, coarse.warp, _SEARCH.wanted_px)
-    warp, placed = _advance(_SEARCH, level, coarse.warp, options)
+    warp, placed = _advance(_SEARCH, level, coarse.warp, options, lens)
     clock.lap("search_s")
     bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
     for wanted_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.wanted_px):
         level = Level.make(gray_phone, gray_dslr, warp, wanted_px)
         for step in steps:
-            warp, placed = _advance(step, level, warp, options)
+            warp, placed = _advance(step, level, warp, options, lens)
     clock.lap("refine_s")
-    alignment = _summarise(warp, placed, coarse.inliers, clock.laps)
+    alignment = summarise(warp, Placements.from_dict(placed.to_dict()), coarse.inliers, clock.laps)
     if alignment.trusted_share < options.min_trusted:
         raise PairRejected(
             "parallax",
@@ -90,7 +88,7 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None) -> Alig
     return alignment
 
 
-def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
+def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions, lens: Lens) -> tuple[Warp, Placements]:
     """Place the windows of one pass through the warp and return the better warp, and the placements."""
     placed = place_windows(level, warp, _fitted(step.grid, min(level.phone.shape)))
     found = placed.take(placed.found)
@@ -100,33 +98,14 @@ def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions) -> tu
             f"only {len(found)} of {len(placed)} windows look alike in both photos; {options.min_windows} are needed",
             "the photos may be blurred, or taken from spots too far apart",
         )
-    lens = fit_lens(warp, found, UNKNOWN_LENS)
-    return (fit_mesh(lens, placed, step.controls) if options.parallax else lens), placed
+    rigid = fit_lens(warp, found, lens)
+    return (fit_mesh(rigid, placed, step.controls) if options.parallax else rigid), placed
 
 
 def _fitted(grid: Grid, short_px: int) -> Grid:
     """Return the grid for a photo whose shorter side is `short_px`; from about 1,000 px on it stays as it is."""
     shrink = min(short_px / _FULL_GRID_PX, 1.0)
     return replace(grid, side=max(round(grid.side * shrink), _MIN_SIDE) // 2 * 2, reach=math.ceil(grid.reach * shrink))
-
-
-def _summarise(warp: Warp, placed: Placements, inliers: int, timings: dict[str, float]) -> Alignment:
-    overlap = overlap_polygon(warp)
-    regions = map_confidence(warp, placed, _CONFIDENCE_SHAPE)
-    used = placed.take(placed.found & (regions.at(placed.phone) >= _TRUSTED))
-    residual = misfit(warp, used) if len(used) else np.array([np.inf])
-    return Alignment(
-        warp=warp,
-        inliers=inliers,
-        windows=len(used),
-        residual_px=float(np.median(residual)),
-        residual_p95_px=float(np.quantile(residual, 0.95)),
-        trusted_share=float((regions.at(placed.phone) >= _TRUSTED).mean()),
-        overlap=overlap,
-        regions=regions,
-        placed=Placements.from_dict(placed.to_dict()),
-        timings=timings,
-    )
 
 
 @dataclass

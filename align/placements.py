@@ -20,6 +20,7 @@ class Placements:
     dslr        [N, 2], the same spots in the DSLR's photo, px
     covariance  [N, 2, 2], of the spot found, phone px^2
     ncc         [N], normalised cross-correlation of the window there; 0 for one that was found nowhere
+    side_px     side of the windows, phone px
     zoom        how many phone px one px spanned where they were looked for
     """
 
@@ -27,6 +28,7 @@ class Placements:
     dslr: F64
     covariance: F64
     ncc: F64
+    side_px: float
     zoom: float
 
     def __len__(self) -> int:
@@ -34,7 +36,8 @@ class Placements:
 
     def take(self, keep: Bools) -> Placements:
         """Return the chosen rows."""
-        return Placements(self.phone[keep], self.dslr[keep], self.covariance[keep], self.ncc[keep], self.zoom)
+        rows = (self.phone[keep], self.dslr[keep], self.covariance[keep], self.ncc[keep])
+        return Placements(*rows, self.side_px, self.zoom)
 
     @property
     def found(self) -> Bools:
@@ -46,10 +49,11 @@ class Placements:
         rows, columns = np.triu_indices(2)
         table = np.column_stack([self.phone, self.dslr, self.covariance[:, rows, columns], self.ncc])
         packed = base64.b64encode(table.astype("<f4").tobytes()).decode("ascii")
-        return {"zoom": self.zoom, "rows": packed}
+        return {"side_px": self.side_px, "zoom": self.zoom, "rows": packed}
 
     @classmethod
     def from_dict(cls, data: Json) -> Placements:
         """Restore what `to_dict` returned."""
         table = np.frombuffer(base64.b64decode(data["rows"]), dtype="<f4").astype(np.float64).reshape(-1, 8)
-        return cls(table[:, :2], table[:, 2:4], table[:, [4, 5, 5, 6]].reshape(-1, 2, 2), table[:, 7], data["zoom"])
+        covariance = table[:, [4, 5, 5, 6]].reshape(-1, 2, 2)
+        return cls(table[:, :2], table[:, 2:4], covariance, table[:, 7], data["side_px"], data["zoom"])

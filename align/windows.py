@@ -89,6 +89,7 @@ def place_windows(level: Level, warp: Warp, grid: Grid) -> Placements:
         dslr=warp.forward(at + moved),
         covariance=np.array([fit.covariance for fit in placed]).reshape(-1, 2, 2) * level.phone_zoom**2,
         ncc=np.array([fit.ncc for fit in placed]),
+        side_px=grid.side * level.phone_zoom,
         zoom=level.phone_zoom,
     )
 

@@ -27,7 +27,11 @@ def align(app: App, jobs: int, dry_run: bool) -> int:
     summary = (
         f"{len(aligned)} aligned, {len(rejected)} rejected, {len(failed)} failed, {report.done_before} done before"
     )
-    app.show(report, *([found] if report.results else []), summary)
+    lenses = [
+        f"lenses of {learnt.phone} and {learnt.dslr} learnt from {learnt.pairs} pairs of {learnt.session}, used for all"
+        for learnt in report.lenses
+    ]
+    app.show(report, *([found] if report.results else []), *lenses, summary)
     if not dry_run and not aligned and not report.done_before:
         return 1
     return PARTLY_DONE if failed else 0

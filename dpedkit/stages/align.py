@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
-
-from dpedkit.align import ALGORITHM_VERSION, AlignOptions, PairRejected, align_pair
-from dpedkit.db import AlignmentRecord, open_corpus
+from dpedkit.align import (
+    ALGORITHM_VERSION,
+    UNKNOWN_LENS,
+    Alignment,
+    AlignOptions,
+    Lens,
+    PairRejected,
+    align_pair,
+    refit,
+)
+from dpedkit.db import AlignmentRecord, Corpus, open_corpus
 from dpedkit.errors import CorpusError, DpedError, ImageError, WorkerDied
 from dpedkit.executor import Outcome, Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
 from dpedkit.stages.frames import rows
+from dpedkit.stages.lenses import LearntLens, known_lenses, learn_lenses
+from dpedkit.types import Json
 from dpedkit.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class AlignJob:
-    """One pair, for a worker process."""
+    """One pair, for a worker process.
+
+    lens   what the session's pairs told of the two lenses; None: not enough yet
+    model  the pair's alignment without that knowledge, if there is one: only the fit is to be done again
+    """
 
     pair: str
     key: str
@@ -29,6 +44,8 @@ class AlignJob:
     phone_sha256: str
     dslr_sha256: str
     limit_px: int
+    lens: Lens | None
+    model: Json | None = None
 
     def __str__(self) -> str:
         return self.pair
@@ -51,10 +68,15 @@ class AlignReport:
 
     results: list[PairResult] = field(default_factory=list)
     done_before: int = 0
+    lenses: list[LearntLens] = field(default_factory=list)
 
     def with_status(self, status: str) -> list[PairResult]:
         """Return the pairs that ended with `status`: aligned, rejected or failed."""
         return [result for result in self.results if result.status == status]
+
+    def add(self, result: PairResult) -> None:
+        """Add what became of a pair, in the place of what had become of it before."""
+        self.results = [known for known in self.results if known.pair != result.pair] + [result]
 
 
 def align_pairs(workspace: Workspace, *, workers: Workers, dry_run: bool, progress: Progress) -> AlignReport:
@@ -68,29 +90,34 @@ def align_pairs(workspace: Workspace, *, workers: Workers, dry_run: bool, progre
         pairs = corpus.pairs()
         if pairs.empty:
             raise CorpusError("no pairs to align", "bring photos in: `dpedkit capture` or `dpedkit import folder`")
-        todo = _jobs(workspace, pairs)
+        todo = _jobs(workspace, corpus)
         report.done_before = len(pairs) - len(todo)
         if dry_run:
             report.results = [PairResult(job.pair, "to do", "", "", None) for job in todo]
             return report
-        progress.start("align", len(todo))
-        for outcome in run_parallel(align_files, todo, workers=workers):
-            record, detail = _record(outcome)
-            corpus.store.add_alignment(record)
-            result = PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px)
-            report.results.append(result)
-            progress.advance(note=f"{len(report.with_status('rejected'))} rejected")
-        progress.done(_summary(report))
+        _run(corpus, todo, workers, progress, report)
+        report.lenses = learn_lenses(corpus)
+        if report.lenses:
+            _run(corpus, _jobs(workspace, corpus), workers, progress, report)
+        report.results.sort(key=lambda result: result.pair)
     return report
+
+
+def _run(corpus: Corpus, todo: list[AlignJob], workers: Workers, progress: Progress, report: AlignReport) -> None:
+    progress.start("align", len(todo))
+    for outcome in run_parallel(align_files, todo, workers=workers):
+        record, detail = _record(outcome)
+        corpus.store.add_alignment(record)
+        report.add(PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px))
+        progress.advance(note=f"{len(report.with_status('rejected'))} rejected")
+    progress.done(_summary(report))
 
 
 def align_files(job: AlignJob) -> AlignmentRecord:
     """Read and align one pair of files; a pair that does not match is a result, not an error."""
-    phone = read_rgb(job.phone, limit_px=job.limit_px)
-    dslr = read_rgb(job.dslr, limit_px=job.limit_px)
     record = AlignmentRecord(job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "aligned")
     try:
-        alignment = align_pair(phone, dslr)
+        alignment = _align(job)
     except PairRejected as refusal:
         return replace(record, status="rejected", reason=refusal.reason, model={"detail": refusal.cause})
     return replace(
@@ -100,21 +127,51 @@ def align_files(job: AlignJob) -> AlignmentRecord:
         residual_p95_px=alignment.residual_p95_px,
         inliers=alignment.inliers,
         overlap=alignment.overlap_share,
+        trusted_share=alignment.trusted_share,
     )
 
 
-def _jobs(workspace: Workspace, pairs: pd.DataFrame) -> list[AlignJob]:
-    options = repr(sorted(asdict(AlignOptions()).items()))
+def _align(job: AlignJob) -> Alignment:
+    lens = job.lens or UNKNOWN_LENS
+    if job.model is not None:
+        return refit(Alignment.from_dict(job.model), lens)
+    phone = read_rgb(job.phone, limit_px=job.limit_px)
+    dslr = read_rgb(job.dslr, limit_px=job.limit_px)
+    return align_pair(phone, dslr, lens=lens)
+
+
+def _jobs(workspace: Workspace, corpus: Corpus) -> list[AlignJob]:
     limit_px = int(workspace.settings.images.limit_mp * 1e6)
+    lenses = known_lenses(corpus)
     todo = []
-    for pair in rows(pairs):
-        words = (str(ALGORITHM_VERSION), options, pair.phone_sha256, pair.dslr_sha256)
-        key = hashlib.sha256("\n".join(words).encode()).hexdigest()
-        if pair.alignment != key or pair.status == "failed":  # what failed may have been mended since
-            phone, dslr = workspace.root / pair.phone_path, workspace.root / pair.dslr_path
-            job = AlignJob(f"{pair.shot} {pair.phone}", key, phone, dslr, pair.phone_sha256, pair.dslr_sha256, limit_px)
-            todo.append(job)
+    for pair in rows(corpus.pairs()):
+        lens = lenses.get((pair.session, pair.phone, pair.dslr))
+        plain, key = _key(pair, None), _key(pair, lens)
+        done = {"aligned": (key,), "rejected": (key, plain)}.get(pair.status, ())  # what failed may have been mended
+        if pair.alignment in done:
+            continue
+        refitted = pair.status == "aligned" and pair.alignment == plain
+        job = AlignJob(
+            pair=f"{pair.shot} {pair.phone}",
+            key=key,
+            phone=workspace.root / pair.phone_path,
+            dslr=workspace.root / pair.dslr_path,
+            phone_sha256=pair.phone_sha256,
+            dslr_sha256=pair.dslr_sha256,
+            limit_px=limit_px,
+            lens=lens,
+            model=corpus.alignment_model(plain) if refitted else None,
+        )
+        todo.append(job)
     return todo
+
+
+def _key(pair: Any, lens: Lens | None) -> str:
+    """Return the hash of all that an alignment depends on."""
+    options = repr(sorted(asdict(AlignOptions()).items()))
+    known = json.dumps(lens.to_dict()) if lens else ""
+    words = (str(ALGORITHM_VERSION), options, pair.phone_sha256, pair.dslr_sha256, known)
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def _record(outcome: Outcome[AlignJob, AlignmentRecord]) -> tuple[AlignmentRecord, str]:

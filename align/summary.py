@@ -1,0 +1,33 @@
+"""What a warp and the windows behind it amount to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dpedkit.align.alignment import Alignment
+from dpedkit.align.geometry import Warp, overlap_polygon
+from dpedkit.align.parallax import map_confidence, misfit
+from dpedkit.align.placements import Placements
+
+_CONFIDENCE_SHAPE = (24, 32)
+_TRUSTED = 0.5
+
+
+def summarise(warp: Warp, placed: Placements, inliers: int, timings: dict[str, float]) -> Alignment:
+    """Return the alignment: residuals where the warp can be trusted, and where that is."""
+    regions = map_confidence(warp, placed, _CONFIDENCE_SHAPE)
+    trusted = regions.at(placed.phone) >= _TRUSTED
+    used = placed.take(placed.found & trusted)
+    residual = misfit(warp, used) if len(used) else np.array([np.inf])
+    return Alignment(
+        warp=warp,
+        inliers=inliers,
+        windows=len(used),
+        residual_px=float(np.median(residual)),
+        residual_p95_px=float(np.quantile(residual, 0.95)),
+        trusted_share=float(trusted.mean()) if len(placed) else 0.0,
+        overlap=overlap_polygon(warp),
+        regions=regions,
+        placed=placed,
+        timings=timings,
+    )
