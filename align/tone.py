@@ -51,7 +51,7 @@ class Tone:
 
     def to_dict(self) -> Json:
         """Return the knots by channel, JSON-able."""
-        return {channel: knots.round(3).tolist() for channel, knots in zip(_CHANNELS, self.knots, strict=True)}
+        return {channel: knots.tolist() for channel, knots in zip(_CHANNELS, self.knots, strict=True)}
 
 
 def fit_tone(phone: U8, dslr: U8, seen: Bools, alignment: Alignment, match: Match) -> Tone | None:
@@ -70,20 +70,19 @@ def fit_tone(phone: U8, dslr: U8, seen: Bools, alignment: Alignment, match: Matc
     if match == "none":
         return None
     valid = _trusted(seen, alignment)
-    phone_blocks, dslr_blocks = _shrink(phone), _shrink(dslr)
-    phone_clips, dslr_clips = _clips(phone), _clips(dslr)
+    blocks = [_shrink(picture) for picture in (phone, dslr)]
+    clips = [_clips(picture) for picture in (phone, dslr)]
     knots = []
     for index, channel in enumerate(_CHANNELS):
-        weights = _smoothness(dslr_blocks[..., index])
-        rows = valid & ~dslr_clips[..., index]
-        each = (phone_blocks[..., index], dslr_blocks[..., index], phone_clips[..., index], weights)
-        found = _medians(*(values[rows] for values in each))
+        rows = valid & ~clips[1][..., index]
+        weights = _smoothness(blocks[1][..., index])[rows]
+        found = _medians(blocks[0][rows, index], blocks[1][rows, index], clips[0][rows, index], weights)
         free = found[(found[:, 1] > _DARKEST) & (found[:, 1] < _BRIGHTEST)]
         if len(free) < 2:
             raise PairRejected(
                 "no_tone", f"too little of the photos tells their tone in {channel}", "cut this pair without --match"
             )
-        knots.append(_line(free) if match == "gain" else _rising(found))
+        knots.append((_line(free) if match == "gain" else _rising(found)).round(3))  # what is recorded is what is done
     return Tone(tuple(knots))
 
 
