@@ -103,7 +103,8 @@ class Corpus:
         shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256
         alignment (its key; the current one) version status ("new" where there is none) reason residual_px
         residual_p95_px inliers? overlap mode trusted_share patches_key gates (NAME@VERSION#HASH of the policy that
-        judged its patches) tone (dict; what `--match` did) patches kept shard (missing where there are no patches)
+        judged its patches) tone (dict: what `--match` did, or why it could not) patches kept
+        shard (missing where there are no patches)
         """
         return self._frame(queries.pairs())
 

@@ -45,7 +45,7 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
     """Return one phone's kept patches of current alignments in one split, ordered by key.
 
     Raises:
-        CorpusError: there are none, or they are not all of one size.
+        CorpusError: there are none, or they are not all of one size and one kind of tone.
     """
     photo, dslr = aliased(Photo), aliased(Photo)
     statement = (
@@ -64,10 +64,12 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
             f"no kept patches of phone {phone!r} in split {split!r}",
             "run `dpedkit build-patches`; `dpedkit status` shows what there is",
         )
-    if len(sizes := {row.size for row in rows}) > 1:
-        raise CorpusError(
-            f"patches of phone {phone!r} have several sizes: {sorted(sizes)} px", "run `dpedkit build-patches` again"
-        )
+    for what, found in (("sizes", {f"{row.size} px" for row in rows}), ("tones", {row.match for row in rows})):
+        if len(found) > 1:
+            raise CorpusError(
+                f"patches of phone {phone!r} have several {what}: {', '.join(sorted(found))}",
+                "run `dpedkit build-patches` again",
+            )
     return _members(rows)
 
 
@@ -91,7 +93,9 @@ def frozen_members(connection: Connection, content_hash: str) -> Members:
 
 
 def _located() -> Query:
-    return select(Patch.id, Patch.key, Patch.size, Patch.row, Shard.name).join(Shard, Patch.shard_id == Shard.id)
+    return select(Patch.id, Patch.key, Patch.size, Patch.match, Patch.row, Shard.name).join(
+        Shard, Patch.shard_id == Shard.id
+    )
 
 
 def _members(rows: Sequence[Any]) -> Members:

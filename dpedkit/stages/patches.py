@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
 from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
-from dpedkit.errors import CorpusError, SettingsError, StorageError
+from dpedkit.errors import CorpusError, PairRejected, SettingsError, StorageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -43,11 +43,18 @@ class CutJob:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What a worker gives back: the shard it wrote ("" if it found no patches), the rows to record, the tone."""
+    """What a worker gives back.
+
+    shard    the shard it wrote; "" if it found no patches
+    patches  the rows to record
+    tone     what was done to the DSLR's tone, or why nothing could be
+    refused  why the pair has no patches of the kind that was wanted
+    """
 
     shard: str
     patches: tuple[PatchRecord, ...]
     tone: Json | None
+    refused: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,7 +131,10 @@ def cut_files(job: CutJob) -> Cut:
     """Read one pair, cut its patches and write them to a shard; the rows are for the caller to record."""
     phone = read_rgb(job.phone, limit_px=job.limit_px)
     dslr = read_rgb(job.dslr, limit_px=job.limit_px)
-    patches = cut_patches(phone, dslr, Alignment.from_dict(job.model), job.options)
+    try:
+        patches = cut_patches(phone, dslr, Alignment.from_dict(job.model), job.options)
+    except PairRejected as refusal:
+        return Cut("", (), {"refused": refusal.cause}, refusal.cause)
     tone = patches.tone.to_dict() if patches.tone else None
     if not len(patches):
         return Cut("", (), tone)
@@ -145,6 +155,8 @@ def _judge(corpus: Corpus, pairs: pd.DataFrame, policy: Policy, report: PatchRep
 def _cut(
     corpus: Corpus, jobs: list[CutJob], policy: Policy, report: PatchReport, workers: Workers, progress: Progress
 ) -> None:
+    if not jobs:
+        return
     progress.start("build-patches", len(jobs))
     for outcome in run_parallel(cut_files, jobs, workers=workers):
         job, cut = outcome.item, outcome.value
@@ -159,6 +171,8 @@ def _cut(
             report.pairs += 1
             report.cut_again += job.again
             report.add([patch.reason for patch in cut.patches])
+            if cut.refused:
+                report.failures[job.pair] = cut.refused
         progress.advance(note=_kept(report))
     progress.done(_kept(report))
 

@@ -11,6 +11,10 @@ import pandas as pd
 from command_line import CommandLine, shards, tree
 
 from dpedkit.db import open_corpus, open_shard
+from dpedkit.images import encode_jpeg, read_rgb
+from dpedkit.stages.judging import judge_again
+from dpedkit.stages.policies import load_policy
+from dpedkit.workspace import find_workspace
 
 Stages = Callable[[str], Path]
 STRICT = 'version = 1\npurpose = "only what is sharp"\n[limits]\nmin_sharpness_ratio = 1.2\nmax_crlb_px = 0.02\n'
@@ -47,7 +51,7 @@ def test_other_gates_judge_what_is_there_exactly_as_if_it_were_cut_now(cli: Comm
     assert patches_of(root).equals(default)
 
     judged = cli.json("build-patches", "--gates", "strict", cwd=root)
-    assert (judged["pairs"], judged["judged"]) == (0, 12)
+    assert (judged["pairs"], judged["judged"], judged["done_before"]) == (0, 12, 0)
     assert 0 < judged["kept"] < len(default) == judged["patches"]
     again = patches_of(root)
     assert set(again["reason"]) == {"", *judged["reasons"]} <= {"", "softer", "unlocated"}
@@ -63,6 +67,19 @@ def test_other_gates_judge_what_is_there_exactly_as_if_it_were_cut_now(cli: Comm
     assert patches_of(root).equals(again)
     cli.run("build-patches", cwd=root)
     assert patches_of(root).equals(default)
+
+
+def test_judging_goes_on_where_it_was_stopped(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    with open_corpus(root) as corpus:
+        paper = load_policy(find_workspace(root), "paper")
+        stopped = judge_again(corpus, corpus.pairs(), paper)
+        first = [next(stopped) for _ in range(5)]
+    told = cli.json("build-patches", "--gates", "paper", cwd=root)
+    assert (told["judged"], told["done_before"]) == (7, 5)
+    patches = patches_of(root)
+    assert told["patches"] == len(patches) - sum(map(len, first))
+    assert (patches["keep"] == (patches["ncc"] >= 0.9)).all()
 
 
 def test_gates_are_compared_before_one_is_chosen(cli: CommandLine, workspace: Stages) -> None:
@@ -152,6 +169,20 @@ def test_a_matched_tone_is_nearer_to_the_phones_and_recorded(cli: CommandLine, w
         assert np.array_equal(matched[:, 0][np.lexsort(keys(patches))], photos[:, 0][np.lexsort(keys(own))])
     assert distance["curve"] < distance["gain"] < 0.5 * distance["none"]
     assert set(own["match"]) == {"none"}
+
+
+def test_a_pair_that_does_not_tell_its_tone_is_shown_and_loses_its_patches(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    with open_corpus(root) as corpus:
+        pair = corpus.pairs().iloc[0]
+    photo = root / pair["phone_path"]
+    photo.write_bytes(encode_jpeg(np.full_like(read_rgb(photo), 255)))
+    told = cli.json("build-patches", "--match", "gain", cwd=root, code=3)
+    words = "too little of the photos tells their tone in red"
+    assert told["failures"] == {f"{pair['shot']} {pair['phone']}": words}
+    assert column(root, "tone")[0] == {"refused": words}
+    assert [kept > 0 for kept in column(root, "patches")] == [False] + [True] * 11
+    assert cli.json("build-patches", "--match", "gain", cwd=root)["done_before"] == 12
 
 
 def keys(patches: pd.DataFrame) -> list[Any]:

@@ -162,6 +162,7 @@ def test_what_is_not_in_the_corpus_is_named(build: Callable, corpus: Corpus) -> 
         "device 'x'": lambda: store.add_photo("s/0001", replace(photo, device="x")),
         "photo 'x'": lambda: store.add_alignment(AlignmentRecord("k", photo.sha256, "x", "1", "failed")),
         "alignment 'x'": lambda: store.replace_patches("x", "", "", []),
+        "alignment 'z'": lambda: store.judge_patches("z", "default@1#12345678", {}),
         "alignment 'y'": lambda: corpus.alignment_model("y"),
         "snapshot 'x'": lambda: store.add_run(RunRecord("r", "sony", "dped", "x")),
         "snapshot 'y'": lambda: corpus.pair_source("y"),
@@ -238,15 +239,37 @@ def test_the_same_list_is_the_same_snapshot(build: Callable, corpus: Corpus) -> 
     assert corpus.counts().snapshots == 3
 
 
-def test_patches_of_several_sizes_are_no_training_set(build: Callable, corpus: Corpus) -> None:
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [({"size": 8}, "several sizes: 6 px, 8 px"), ({"match": "curve"}, "several tones: curve, none")],
+)
+def test_patches_of_several_kinds_are_no_training_set(build: Callable, corpus: Corpus, other: dict, words: str) -> None:
     build.session()
     alignment = build.alignment(build.shot(1), "sony")
     zeros = np.zeros((2, 6, 6, 3), np.uint8)
     shard = write_shard(corpus.shard_folder, zeros, zeros)
-    corpus.store.replace_patches(alignment, "", shard, [PatchRecord("a", 0, 0, 0, 6), PatchRecord("b", 1, 0, 0, 8)])
+    first = PatchRecord("a", 0, 0, 0, 6)
+    corpus.store.replace_patches(alignment, "", shard, [first, replace(first, key="b", row=1, **other)])
     corpus.store.assign_splits(seed=0)
-    with pytest.raises(CorpusError, match=r"\[6, 8\] px"):
+    with pytest.raises(CorpusError, match=words):
         corpus.pair_source("sony", "train")
+
+
+def test_another_verdict_changes_nothing_but_which_patches_are_kept(build: Callable, corpus: Corpus) -> None:
+    build.fill(shots=2)
+    corpus.store.assign_splits(seed=0, shares={"train": 1.0, "val": 0.0, "test": 0.0})
+    snapshot = corpus.store.freeze("sony", "train")
+    before = corpus.patches()
+    alignment, other = before["alignment"].iloc[0], before["patch"].iloc[-1]
+    mine = before[before["alignment"] == alignment]
+    reasons = dict.fromkeys(mine["patch"][:3], "flat") | {mine["patch"].iloc[3]: "", other: "flat"}
+    corpus.store.judge_patches(alignment, "strict@2#12345678", reasons)
+    after = corpus.patches()
+    assert after["keep"].tolist() == [False] * 3 + [True] + before["keep"].tolist()[4:]
+    assert after["reason"].tolist() == ["flat"] * 3 + [""] * (len(before) - 3)
+    assert after.drop(columns=["keep", "reason"]).equals(before.drop(columns=["keep", "reason"]))
+    assert corpus.pairs().set_index("alignment")["gates"].dropna().to_dict() == {alignment: "strict@2#12345678"}
+    assert len(corpus.pair_source(snapshot.hash)) == snapshot.patches
 
 
 def test_numbers_of_numpy_and_nan_are_stored(build: Callable, corpus: Corpus) -> None:
@@ -275,7 +298,12 @@ def test_every_score_comes_back_exactly(build: Callable, corpus: Corpus) -> None
     alignment = build.alignment(build.shot(1), "sony")
     names = [field.name for field in fields(PatchRecord) if field.type == "float | None"]
     scores = {name: math.pi * 10.0**power for power, name in enumerate(names, start=-len(names))}
-    corpus.store.replace_patches(alignment, "", "shard", [PatchRecord("k", 0, 1, 2, 6, **scores, match="curve")])
+    tone = {"red": [[0.0, 3.5], [255.0, 240.25]]}
+    patch = PatchRecord("k", 0, 1, 2, 6, **scores, match="curve")
+    corpus.store.replace_patches(alignment, "", "shard", [patch], gates="paper@1#12345678", tone=tone)
+    assert corpus.pairs().query("phone == 'sony'")[["gates", "tone"]].to_numpy().tolist() == [
+        ["paper@1#12345678", tone]
+    ]
     row = corpus.patches().iloc[0]
     assert {name: row[name] for name in names} == scores
     assert (len(names), row["match"]) == (17, "curve")
