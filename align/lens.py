@@ -12,7 +12,7 @@ from dpedkit.align.placements import Placements
 from dpedkit.types import F64, Json
 
 _FLOOR_PX = 0.02
-_RADIAL_PRIOR = 0.3
+_RADIAL_PRIOR = np.array([0.15, 0.1, 0.15, 0.1])  # k1, k2 of the phone, of the DSLR: wide-angle lenses bend 0.1 or so
 _OUTLIER_MADS = 5.0
 _OUTLIER_FLOOR_PX = 0.1
 
@@ -27,7 +27,7 @@ class Lens:
     """
 
     terms: F64 = field(default_factory=lambda: np.zeros(4))
-    covariance: F64 = field(default_factory=lambda: _RADIAL_PRIOR**2 * np.eye(4))
+    covariance: F64 = field(default_factory=lambda: np.diag(_RADIAL_PRIOR**2))
 
     def to_dict(self) -> Json:
         """Return the lens as JSON-able values; `from_dict` restores every bit."""
@@ -78,11 +78,15 @@ def _solve(warp: Warp, placed: Placements, lens: Lens) -> Warp:
 
 def whitening(warp: Warp, placed: Placements) -> F64:
     """Return [N, 2, 2]: what turns a small DSLR offset at each window into standard deviations of its place."""
-    base = warp.forward(placed.phone)
-    columns = [warp.forward(placed.phone + step) - base for step in np.eye(2)]
-    to_phone_axes = np.linalg.inv(np.stack(columns, axis=2))
+    to_phone_axes = np.linalg.inv(_slopes(warp, placed.phone))
     whiten: F64 = np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
     return whiten
+
+
+def _slopes(warp: Warp, points: F64) -> F64:
+    """Return [N, 2, 2]: DSLR px per phone px."""
+    base = warp.forward(points)
+    return np.stack([warp.forward(points + step) - base for step in np.eye(2)], axis=2)
 
 
 def derivatives(warp: Warp, points: F64) -> F64:
@@ -111,6 +115,24 @@ def derivatives(warp: Warp, points: F64) -> F64:
     moved[:, :, 10] = image * far[:, None]
     moved[:, :, 11] = image * far[:, None] ** 2
     return moved * half_diagonal(warp.dslr_size)
+
+
+def lens_sigma(warp: Warp, placed: Placements, lens: Lens, points: F64) -> F64:
+    """Return [N]: how surely windows `placed` tell where points [N, 2] lie, as a standard deviation, phone px.
+
+    First-order propagation of the fit's covariance; what the windows scatter beyond their own bounds widens it.
+    """
+    rigid = warp.without_mesh()
+    whiten = whitening(rigid, placed)
+    slopes = (whiten @ derivatives(rigid, placed.phone)).reshape(-1, 12)
+    off = np.einsum("nij,nj->ni", whiten, warp.forward(placed.phone) - placed.dslr)
+    noise = max(float(np.mean(off**2)), 1.0)
+    normal = slopes.T @ slopes / noise
+    normal[8:, 8:] += np.linalg.inv(lens.covariance)
+    to_phone = np.linalg.inv(_slopes(rigid, points)) @ derivatives(rigid, points)
+    spread = to_phone @ np.linalg.pinv(normal, hermitian=True) @ to_phone.transpose(0, 2, 1)
+    sigma: F64 = np.sqrt(np.linalg.eigvalsh(spread)[:, 1])
+    return sigma
 
 
 def _values(warp: Warp) -> F64:

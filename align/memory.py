@@ -32,14 +32,14 @@ def learn_lens(alignments: Sequence[Alignment]) -> Lens | None:
     """
     terms = np.array([radial_terms(each.warp) for each in alignments]).reshape(-1, 4)
     measured = np.array([_information(each) for each in alignments]).reshape(-1, 4, 4)
-    good = np.ones(len(terms), dtype=np.bool_)
+    good = measured.any(axis=(1, 2))
     for _ in range(2):
         if good.sum() < MIN_PAIRS:
             return None
         lens = _pooled(terms[good], measured[good])
         off = terms - lens.terms
         spread = lens.covariance + np.linalg.inv(measured + np.linalg.inv(UNKNOWN_LENS.covariance))
-        good = np.einsum("ni,nij,nj->n", off, np.linalg.inv(spread), off) <= _FAR**2
+        good &= np.einsum("ni,nij,nj->n", off, np.linalg.inv(spread), off) <= _FAR**2
     return lens
 
 
@@ -50,11 +50,11 @@ def refit(alignment: Alignment, lens: Lens) -> Alignment:
     warp = fit_lens(alignment.warp, placed.take(placed.found), lens)
     if mesh is not None:
         warp = fit_mesh(warp, placed, max(mesh.controls.shape))
-    return summarise(warp, placed, alignment.inliers, {})
+    return summarise(warp, placed, lens, alignment.inliers, {})
 
 
 def _information(alignment: Alignment) -> F64:
-    """Return [4, 4]: the Fisher information of the radial terms, the homography being unknown."""
+    """Return [4, 4]: the Fisher information of the radial terms, the homography being unknown; 0: they tell nothing."""
     warp = alignment.warp.without_mesh()
     placed = alignment.placed.take(fits(alignment.warp, alignment.placed))
     if len(placed) < 12:
@@ -64,7 +64,8 @@ def _information(alignment: Alignment) -> F64:
     normal = slopes.T @ slopes
     left = np.einsum("nij,nj->ni", whiten, warp.forward(placed.phone) - placed.dslr)
     noise = max(float(np.mean(left**2)), 1.0)  # what the lens does not explain is no better known than its size
-    information: F64 = normal[8:, 8:] - normal[8:, :8] @ np.linalg.solve(normal[:8, :8], normal[:8, 8:])
+    free = np.linalg.pinv(normal[:8, :8], hermitian=True)  # windows on one line leave it singular
+    information: F64 = normal[8:, 8:] - normal[8:, :8] @ free @ normal[:8, 8:]
     return information / noise
 
 

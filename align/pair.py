@@ -78,7 +78,7 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None, lens: L
         for step in steps:
             warp, placed = _advance(step, level, warp, options, lens)
     clock.lap("refine_s")
-    alignment = summarise(warp, Placements.from_dict(placed.to_dict()), coarse.inliers, clock.laps)
+    alignment = summarise(warp, Placements.from_dict(placed.to_dict()), lens, coarse.inliers, clock.laps)
     if alignment.trusted_share < options.min_trusted:
         raise PairRejected(
             "parallax",

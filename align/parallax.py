@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dpedkit.align.geometry import Warp
+from dpedkit.align.lens import Lens, lens_sigma
 from dpedkit.align.mesh import MeshFitter
 from dpedkit.align.placements import Placements
 from dpedkit.types import F64, U8, Bools
@@ -23,6 +24,7 @@ _WORTH = 0.75
 _BLOCK_SIDES = 1.5  # windows are held out in blocks: two that overlap err alike, and one would foretell the other
 _SIGMA_FLOOR_PX = 0.02
 _FIT_PX = 0.3
+_KNOWN_PX = 0.25
 _FIT_SIGMAS = 4.0
 
 
@@ -99,20 +101,25 @@ class Confidence:
         return blended
 
 
-def map_confidence(warp: Warp, placed: Placements, shape: tuple[int, int]) -> Confidence:
+def map_confidence(warp: Warp, placed: Placements, lens: Lens, shape: tuple[int, int]) -> Confidence:
     """Weigh the windows that agree with the warp against those that do not, around each node of a grid `shape`.
 
-    Where there are no windows, the lens model still holds (it is rigid); a mesh does not.
+    Where there are no windows, a lens model still holds (it is rigid), as far as the others fix it; a mesh does not.
     """
     width, height = warp.phone_size
     spacing = np.array([width / shape[1], height / shape[0]])
-    nodes = np.stack(np.meshgrid(np.linspace(0, width - 1, shape[1]), np.linspace(0, height - 1, shape[0])), axis=-1)
-    distance = (nodes.reshape(-1, 1, 2) - placed.phone) / spacing
+    grid = np.meshgrid(np.linspace(0, width - 1, shape[1]), np.linspace(0, height - 1, shape[0]))
+    nodes = np.stack(grid, axis=-1).reshape(-1, 2)
+    distance = (nodes[:, None] - placed.phone) / spacing
     near = np.exp(-_NARROW * np.einsum("npc,npc->np", distance, distance))
-    good = near @ fits(warp, placed).astype(np.float64)
+    agree = fits(warp, placed)
+    good = near @ agree.astype(np.float64)
     bad = near.sum(axis=1) - good
-    prior = 0.1 * (warp.mesh is None)
-    share = (good + prior) / (good + bad + 0.1)
+    known: F64 = np.zeros(len(nodes))
+    if warp.mesh is None and agree.any():
+        sure = lens_sigma(warp, placed.take(agree), lens, nodes) <= _KNOWN_PX
+        known = 0.1 * sure.astype(np.float64)
+    share = (good + known) / (good + bad + 0.1)
     return Confidence(warp.phone_size, np.rint(255 * share).astype(np.uint8).reshape(shape))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from dpedkit.align.geometry import Warp
+from dpedkit.align.geometry import Warp, overlap_polygon
 from dpedkit.align.placements import Placements
 from dpedkit.align.pyramid import Pyramid
 from dpedkit.align.register import LOST, Registration, register
@@ -54,6 +54,10 @@ class Level:
     def to_full(self, points: F64) -> F64:
         """Map points of this level's phone photo to those of the full one."""
         return (points + 0.5) * self.phone_zoom - 0.5
+
+    def to_level(self, points: F64) -> F64:
+        """Map points of the full phone photo to those of this level's."""
+        return (points + 0.5) / self.phone_zoom - 0.5
 
     def dslr_points(self, warp: Warp, points: F64) -> F64:
         """Map points of this level's phone photo through the warp to this level's DSLR photo."""
@@ -99,15 +103,20 @@ def _nodes(level: Level, warp: Warp, grid: Grid) -> tuple[F64, F64]:
     height, width = level.phone.shape
     half = (grid.side - 1) / 2
     margin = half + _BLUR_REACH
-    xs = np.round(np.linspace(margin, width - 1 - margin, grid.cols) - half) + half
-    ys = np.round(np.linspace(margin, height - 1 - margin, grid.rows) - half) + half
+    seen = level.to_level(overlap_polygon(warp.without_mesh()))  # where it is small, the windows gather there
+    if not len(seen):
+        return np.zeros((0, 2)), np.zeros((0, 3, 3, 2))
+    first = np.clip(seen.min(axis=0), 0, None) + margin
+    last = np.clip(seen.max(axis=0), None, [width - 1, height - 1]) - margin
+    xs = np.round(np.linspace(first[0], last[0], grid.cols) - half) + half
+    ys = np.round(np.linspace(first[1], last[1], grid.rows) - half) + half
     centres = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     span = half + grid.reach
     steps = np.stack(np.meshgrid([-span, 0.0, span], [-span, 0.0, span]), axis=-1)
     around = centres[:, None, None] + steps
     nodes = level.dslr_points(warp, around.reshape(-1, 2)).reshape(-1, 3, 3, 2)
-    last = np.array([level.dslr.shape[1] - 2, level.dslr.shape[0] - 2])
-    inside = ((nodes >= 1) & (nodes <= last)).all(axis=(1, 2, 3))
+    border = np.array([level.dslr.shape[1] - 2, level.dslr.shape[0] - 2])
+    inside = ((nodes >= 1) & (nodes <= border)).all(axis=(1, 2, 3))
     return centres[inside], nodes[inside]
 
 
