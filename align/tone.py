@@ -24,13 +24,12 @@ Match = Literal["none", "gain", "curve"]
 
 _CHANNELS = ("red", "green", "blue")
 _LEVELS = np.arange(256.0)
-_DARKEST, _BRIGHTEST = 2, 253  # these clip, and what lies beyond
-_CLIPPED = np.where((_LEVELS <= _DARKEST) | (_LEVELS >= _BRIGHTEST), 255, 0).astype(np.uint8)
+_CLIPPED = np.where((_LEVELS <= 2) | (_LEVELS >= 253), 255, 0).astype(np.uint8)
+_FREE = (12, 243)  # levels of the phone that its noise does not carry beyond the ends
 _BLOCK_PX = 4  # averages of so many px square: noise and hundredths of a px of misalignment vanish in them
 _SMOOTH = 4.0  # levels that blocks side by side may differ by before they count for less
 _GROUP = 8  # levels of the DSLR that share a knot
 _MIN_BLOCKS = 30.0  # that must speak for a knot
-_HALF_CLIPPED = (0.2, 0.8)  # share of a group's blocks between which their median tells of neither
 _TRUSTED = 0.5
 
 
@@ -57,8 +56,8 @@ class Tone:
 def fit_tone(phone: U8, dslr: U8, seen: Bools, alignment: Alignment, match: Match) -> Tone | None:
     """Fit the curves that bring the DSLR's tone to the phone's; None for `match` "none".
 
-    Levels that clip in either photo and regions where the alignment is not trusted do not count, edges count for
-    little, and what still differs is outvoted: every knot is a median.
+    Where the DSLR clips or the alignment is not trusted, nothing counts, edges count for little, and what still differs
+    is outvoted: every knot is a median.
 
     phone, dslr  uint8 [H, W, 3], on the same pixels
     seen         [H, W], the pixel lies in the DSLR's photo
@@ -71,13 +70,13 @@ def fit_tone(phone: U8, dslr: U8, seen: Bools, alignment: Alignment, match: Matc
         return None
     valid = _trusted(seen, alignment)
     blocks = [_shrink(picture) for picture in (phone, dslr)]
-    clips = [_clips(picture) for picture in (phone, dslr)]
+    burnt = _shrink(cv2.LUT(dslr, _CLIPPED).astype(np.uint8, copy=False)) > 0
     knots = []
     for index, channel in enumerate(_CHANNELS):
-        rows = valid & ~clips[1][..., index]
+        rows = valid & ~burnt[..., index]
         weights = _smoothness(blocks[1][..., index])[rows]
-        found = _medians(blocks[0][rows, index], blocks[1][rows, index], clips[0][rows, index], weights)
-        free = found[(found[:, 1] > _DARKEST) & (found[:, 1] < _BRIGHTEST)]
+        found = _medians(blocks[0][rows, index], blocks[1][rows, index], weights)
+        free = found[(found[:, 1] > _FREE[0]) & (found[:, 1] < _FREE[1])]
         if len(free) < 2:
             raise PairRejected(
                 "no_tone", f"too little of the photos tells their tone in {channel}", "cut this pair without --match"
@@ -91,12 +90,6 @@ def _shrink(picture: U8) -> U8:
     height, width = (side // _BLOCK_PX * _BLOCK_PX for side in picture.shape[:2])
     size = (width // _BLOCK_PX, height // _BLOCK_PX)
     return cv2.resize(picture[:height, :width], size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-
-
-def _clips(picture: U8) -> Bools:
-    """Return the blocks [h, w, 3] that hold a clipped pixel."""
-    clips: Bools = _shrink(cv2.LUT(picture, _CLIPPED).astype(np.uint8, copy=False)) > 0
-    return clips
 
 
 def _trusted(seen: Bools, alignment: Alignment) -> Bools:
@@ -119,18 +112,15 @@ def _smoothness(blocks: U8) -> F64:
     return weight
 
 
-def _medians(phone: U8, dslr: U8, clips: Bools, weights: F64) -> F64:
+def _medians(phone: U8, dslr: U8, weights: F64) -> F64:
     """Return [K, 3]: the DSLR's level, the phone's, made to rise, and the weight behind it, per group of levels.
 
-    clips  [N], the phone clips in the block: a median does not mind few of them, and with most of them it clips, too
+    Where the phone clips, its level is known only to lie beyond; a median needs to know no more.
     """
     joint = np.bincount(dslr.astype(np.int64) * 256 + phone, weights, 256 * 256).reshape(-1, _GROUP, 256)
     behind = joint.sum(axis=(1, 2))
-    group = dslr // _GROUP
-    squares, clipped = (np.bincount(group, each, len(behind)) for each in (weights**2, weights * clips))
-    enough = behind**2 > _MIN_BLOCKS * squares  # Kish's effective sample size
-    unclear = (clipped > _HALF_CLIPPED[0] * behind) & (clipped < _HALF_CLIPPED[1] * behind)
-    groups = np.flatnonzero(enough & ~unclear)
+    squares = np.bincount(dslr // _GROUP, weights**2, len(behind))
+    groups = np.flatnonzero(behind**2 > _MIN_BLOCKS * squares)  # Kish's effective sample size
     if not len(groups):
         return np.zeros((0, 3))
     x = groups * _GROUP + _median(joint[groups].sum(axis=2))
