@@ -1,22 +1,41 @@
 """Pairs of photos with known truth: one textured scene, two cameras whose every pixel is known.
 
 A camera looks at the scene through a homography (its pose) and a lens. A lens maps distorted to ideal radii; some lie
-in the family that dpedkit.align fits, some (the division model, decentering) on purpose do not.
+in the family that dpedkit.align fits, some (the division model, decentering) on purpose do not. The scene may have a
+relief and boards in front of it. Everything is rendered in bands, so that 20 MP take 0.6 GB, most of it the texture.
+
+    pair = make_pair(PHONE_13MP, DSLR_20MP, seed=3)     # 15 s of CPU; PHONE and DSLR are small
+    pair.save(folder)                                    # .npy, JPEG, and the cameras: load_pair(folder)
+    pair.errors(align_pair(pair.phone, pair.dslr).phone_to_dslr)
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import math
+import pickle
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
+from pair_scenes import Board, relief, scene
 from scipy import sparse
 
-from dpedkit.types import F64, U8
+from dpedkit.images import encode_jpeg
+from dpedkit.types import F32, F64, U8
+
+__all__ = ["Board", "Camera", "Pair", "make_pair", "relief", "scene"]
 
 Lens = Callable[[F64], F64]
+Points = TypeVar("Points", F64, F32)
+
+_BAND = 256
+_NODE_PX = 8
+_SCENE_WIDTH = 3.0
+JPEG_QUALITY = 95
 
 
 def ideal(points: F64) -> F64:
@@ -24,58 +43,55 @@ def ideal(points: F64) -> F64:
 
 
 def brown(k1: float, k2: float = 0.0) -> Lens:
-    return lambda p: p * (1 + k1 * (r := np.sum(p**2, axis=1, keepdims=True)) + k2 * r**2)
+    return partial(_brown, k1, k2)
 
 
 def division(k1: float, k2: float = 0.0) -> Lens:
-    return lambda p: p / (1 + k1 * (r := np.sum(p**2, axis=1, keepdims=True)) + k2 * r**2)
+    return partial(_division, k1, k2)
 
 
 def decentred(k1: float, p1: float, p2: float) -> Lens:
-    def bend(p: F64) -> F64:
-        x, y = p.T
-        r = x**2 + y**2
-        return np.stack(
-            [
-                x * (1 + k1 * r) + 2 * p1 * x * y + p2 * (r + 2 * x**2),
-                y * (1 + k1 * r) + p1 * (r + 2 * y**2) + 2 * p2 * x * y,
-            ],
-            axis=1,
-        )
-
-    return bend
+    return partial(_decentred, k1, p1, p2)
 
 
-def relief(most_px: float, size: tuple[int, int]) -> Lens:
-    """Parallax of a smooth landscape: it moves a scene point by up to about `most_px` of a phone of that size."""
-    most = most_px / (np.hypot(*size) / 2)
+def _brown(k1: float, k2: float, p: F64) -> F64:
+    r = np.sum(p**2, axis=1, keepdims=True)
+    return p * (1 + k1 * r + k2 * r**2)
 
-    def move(p: F64) -> F64:
-        x, y = p.T
-        off = most * np.sin(3.1 * x + 0.3) * np.cos(2.7 * y)
-        return np.stack([x + off, y + 0.1 * off], axis=1)
 
-    return move
+def _division(k1: float, k2: float, p: F64) -> F64:
+    r = np.sum(p**2, axis=1, keepdims=True)
+    return p / (1 + k1 * r + k2 * r**2)
+
+
+def _decentred(k1: float, p1: float, p2: float, p: F64) -> F64:
+    x, y = p.T
+    r = x**2 + y**2
+    across = x * (1 + k1 * r) + 2 * p1 * x * y + p2 * (r + 2 * x**2)
+    down = y * (1 + k1 * r) + p1 * (r + 2 * y**2) + 2 * p2 * x * y
+    return np.stack([across, down], axis=1)
 
 
 @dataclass(frozen=True)
 class Camera:
     """size (width, height) px; view maps ideal coordinates (px from the centre over half the diagonal) to the scene's,
-    in which the DSLR's photo spans about [-1, 1] along the diagonal; parallax moves scene points, in scene units."""
+    in which the DSLR's photo spans about [-1, 1] along the diagonal; parallax moves scene points, and boards jump, in
+    scene units."""
 
     size: tuple[int, int]
     lens: Lens = ideal
     view: F64 = field(default_factory=lambda: np.eye(3))
     parallax: Lens = ideal
+    boards: tuple[Board, ...] = ()
     gamma: float = 1.0
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     blur_px: float = 0.5
     noise: float = 1.0
 
     def to_scene(self, points: F64) -> F64:
-        at = (points - (np.array(self.size) - 1) / 2) / (np.hypot(*self.size) / 2)
-        seen = self.lens(at) @ self.view[:, :2].T + self.view[:, 2]
-        return self.parallax(seen[:, :2] / seen[:, 2:])
+        """Where px [N, 2] look in the scene; nan for what a board has uncovered, which no other camera sees."""
+        seen = self._to_surface(points)
+        return _past(self.boards, seen, np.full_like(seen, np.nan))
 
     def from_scene(self, scene: F64) -> F64:
         """Invert `to_scene` by Newton's method with numerical derivatives."""
@@ -88,32 +104,54 @@ class Camera:
 
     def render(self, texture: U8, seed: int) -> U8:
         """Photograph a texture [H, W, 3] that spans [-1.5, 1.5] of the scene in x."""
-        photo = np.concatenate(
-            [self._band(texture, top, min(top + 256, self.size[1])) for top in range(0, self.size[1], 256)]
-        )
-        photo = cv2.GaussianBlur(photo, (0, 0), self.blur_px)
         rng = np.random.default_rng(seed)
-        tone = (np.arange(256) / 255.0) ** self.gamma
-        toned = np.stack(
-            [cv2.LUT(photo[..., c], (tone * g * 255).clip(0, 255).astype(np.float32)) for c, g in enumerate(self.gain)],
-            axis=-1,
-        )
-        toned += rng.standard_normal(toned.shape, dtype=np.float32) * self.noise
-        return np.clip(np.rint(toned), 0, 255).astype(np.uint8)
+        levels = (np.arange(256) / 255.0) ** self.gamma
+        tones = [(levels * gain * 255).clip(0, 255).astype(np.float32) for gain in self.gain]
+        photo = np.empty((self.size[1], self.size[0], 3), dtype=np.uint8)
+        for top, band in self._bands(texture):
+            toned = cv2.merge([cv2.LUT(band[..., c], tone) for c, tone in enumerate(tones)])
+            toned += rng.standard_normal(toned.shape, dtype=np.float32) * np.float32(self.noise)
+            photo[top : top + len(band)] = np.clip(np.rint(toned, out=toned), 0, 255, out=toned)
+        return photo
 
-    def _band(self, texture: U8, top: int, bottom: int) -> U8:
+    def _to_surface(self, points: F64) -> F64:
+        at = (points - (np.array(self.size) - 1) / 2) / (np.hypot(*self.size) / 2)
+        seen = self.lens(at) @ self.view[:, :2].T + self.view[:, 2]
+        return self.parallax(seen[:, :2] / seen[:, 2:])
+
+    def _bands(self, texture: U8) -> Iterator[tuple[int, U8]]:
+        """Yield (first row, rows of the photo as the lens lets them through)."""
+        halo = math.ceil(4 * self.blur_px)
+        for top in range(0, self.size[1], _BAND):
+            bottom = min(top + _BAND, self.size[1])
+            sharp = self._sampled(texture, top - halo, bottom + halo)
+            yield top, cv2.GaussianBlur(sharp, (0, 0), self.blur_px)[halo : halo + bottom - top]
+
+    def _sampled(self, texture: U8, top: int, bottom: int) -> U8:
         """Render rows top to bottom: four samples per pixel, their places interpolated from every eighth pixel."""
-        step, width = 8, self.size[0]
+        step, width = _NODE_PX, self.size[0]
         xs, ys = np.arange(-step, width + 2 * step, step), np.arange(top - step, bottom + 2 * step, step)
         grid = np.stack(np.meshgrid(xs, ys), axis=-1).astype(np.float64)
-        per_unit = texture.shape[1] / 3.0
-        at = self.to_scene(grid.reshape(-1, 2)) * per_unit + (np.array(texture.shape[1::-1]) - 1) / 2
-        nodes = at.reshape(grid.shape).astype(np.float32)
+        nodes = self._to_surface(grid.reshape(-1, 2)).reshape(grid.shape).astype(np.float32)
         rows = _interpolation((np.arange(2 * (bottom - top)) + 0.5) / 2 - 0.5 + step, step, len(ys))
         cols = _interpolation((np.arange(2 * width) + 0.5) / 2 - 0.5 + step, step, len(xs))
-        map_x, map_y = (np.ascontiguousarray(rows @ (cols @ nodes[..., axis].T).T) for axis in (0, 1))
-        double = cv2.remap(texture, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        at = np.stack([rows @ (cols @ nodes[..., axis].T).T for axis in (0, 1)], axis=-1)
+        if self.boards:
+            at = _past(self.boards, at, -at)  # a board uncovers what lies opposite
+        at *= np.float32(texture.shape[1] / _SCENE_WIDTH)
+        at += (np.array(texture.shape[1::-1], dtype=np.float32) - 1) / 2
+        double = cv2.remap(texture, at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
         return cv2.resize(double, (width, bottom - top), interpolation=cv2.INTER_AREA)
+
+
+def _past(boards: tuple[Board, ...], points: Points, hidden: Points) -> Points:
+    """Follow boards from where a camera sees them to where they are; `hidden` stands for what they uncover."""
+    through = points
+    for board in boards:
+        through = np.where(board.uncovers(points)[..., None], hidden, through)
+        moved = (points - board.moved).astype(points.dtype)
+        through = np.where(board.covers(points)[..., None], moved, through)
+    return through
 
 
 def _interpolation(at: F64, step: int, count: int) -> sparse.csr_array:
@@ -123,29 +161,6 @@ def _interpolation(at: F64, step: int, count: int) -> sparse.csr_array:
     index = np.repeat(np.arange(len(at)), 2), np.stack([cell, cell + 1], axis=1).ravel()
     weights = np.stack([1 - share, share], axis=1).ravel().astype(np.float32)
     return sparse.csr_array((weights, index), shape=(len(at), count))
-
-
-def dead_leaves(size: tuple[int, int], seed: int) -> U8:
-    """Discs, boxes and stripes of all sizes that hide one another: statistics of natural scenes (Lee et al., 2001)."""
-    rng = np.random.default_rng(seed)
-    width, height = size
-    canvas = np.full((height, width, 3), 128, dtype=np.uint8)
-    smallest, largest = 3.0, min(size) / 4
-    count = int(40 * (width * height) ** 0.5 * 0.5)
-    radii = 1 / np.sqrt(rng.uniform(1 / largest**2, 1 / smallest**2, count))
-    for radius in radii:
-        colour = tuple(int(v) for v in rng.integers(10, 245, 3))
-        x, y = rng.uniform(0, width), rng.uniform(0, height)
-        if rng.random() < 0.5:
-            cv2.circle(canvas, (int(x * 8), int(y * 8)), int(radius * 8), colour, -1, cv2.LINE_AA, 3)
-        else:
-            box = cv2.boxPoints(((x, y), (2 * radius, radius * rng.uniform(0.4, 2)), rng.uniform(0, 180)))
-            cv2.fillConvexPoly(canvas, np.rint(box * 8).astype(np.int32), colour, cv2.LINE_AA, 3)
-    grain = cv2.resize(
-        rng.normal(0, 6, (height // 2, width // 2)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC
-    )
-    shade = cv2.resize(rng.normal(0, 25, (6, 8)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    return np.clip(canvas + (grain + shade)[..., None], 0, 255).astype(np.uint8)
 
 
 def pose(
@@ -187,13 +202,31 @@ class Pair:
     def errors(self, warp: Callable[[F64], F64], per_side: int = 41) -> F64:
         """Distances, phone px, between a found map and the truth over the overlap."""
         points, true = self.overlap(per_side)
-        slopes = np.stack([self.truth(points + s) - true for s in np.eye(2)], axis=2)
+        flat = replace(self, phone_camera=replace(self.phone_camera, boards=()))  # a jump has no slope
+        base = flat.truth(points)
+        slopes = np.stack([flat.truth(points + s) - base for s in np.eye(2)], axis=2)
         off = np.linalg.solve(slopes, (warp(points) - true)[..., None])[..., 0]
         return np.linalg.norm(off, axis=1)
+
+    def save(self, folder: Path) -> None:
+        """Write both photos as arrays (phone.npy) and JPEGs (phone.jpg), and the truth."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, photo in (("phone", self.phone), ("dslr", self.dslr)):
+            np.save(folder / f"{name}.npy", photo)
+            (folder / f"{name}.jpg").write_bytes(encode_jpeg(photo, quality=JPEG_QUALITY))
+        (folder / "cameras.pickle").write_bytes(pickle.dumps((self.phone_camera, self.dslr_camera)))
+
+
+def load_pair(folder: Path) -> Pair:
+    """Return what `Pair.save` wrote."""
+    cameras = pickle.loads((folder / "cameras.pickle").read_bytes())
+    return Pair(np.load(folder / "phone.npy"), np.load(folder / "dslr.npy"), *cameras)
 
 
 PHONE = Camera((1024, 768), lens=brown(-0.08, 0.02), gamma=1.2, gain=(0.9, 0.95, 1.0), blur_px=0.9, noise=4.0)
 DSLR = Camera((1368, 912), lens=brown(-0.03), gain=(0.97, 1.0, 0.95))
+PHONE_13MP, PHONE_3MP = replace(PHONE, size=(4128, 3096)), replace(PHONE, size=(2048, 1536))
+DSLR_20MP = replace(DSLR, size=(5472, 3648))
 
 
 def make_pair(phone: Camera = PHONE, dslr: Camera = DSLR, *, seed: int = 0, texture: U8 | None = None) -> Pair:
@@ -203,9 +236,3 @@ def make_pair(phone: Camera = PHONE, dslr: Camera = DSLR, *, seed: int = 0, text
     if texture is None:
         texture = scene(int(np.hypot(*dslr.size) / 2), seed)
     return Pair(phone.render(texture, seed + 1), dslr.render(texture, seed + 2), phone, dslr)
-
-
-@functools.cache
-def scene(unit_px: int, seed: int) -> U8:
-    """A texture with one px per px of a DSLR whose half diagonal is `unit_px`."""
-    return dead_leaves((3 * unit_px, int(2.4 * unit_px)), seed)
