@@ -19,7 +19,8 @@ class PatchScores:
     crlb_px          [N], Cramer-Rao bound: how well the patch's own content could fix its place
     shift_xy_px      [N, 2], how far the DSLR's patch was found from its place
     rotation_deg     [N], and by how much it seemed turned
-    gain, offset     [N, 3], per channel: DSLR = gain * phone + offset, by the first two moments
+    local_shift_px   [N], how far the worst of its nine parts lay from its place, less three times that part's bound
+    gain, offset     [N, 3], per channel: DSLR = gain * phone + offset, as most of the patch has it
     sharpness_phone  [N], variance of the luma's Laplacian
     sharpness_dslr   [N]
     clipped          [N], share of pixels <= 2 or >= 253, of the worst channel of either photo
@@ -31,6 +32,7 @@ class PatchScores:
     crlb_px: F64
     shift_xy_px: F64
     rotation_deg: F64
+    local_shift_px: F64
     gain: F64
     offset: F64
     sharpness_phone: F64
@@ -74,8 +76,9 @@ class Gates:
     min_ncc: float | None = 0.7
     min_sharpness_ratio: float | None = None
     max_crlb_px: float | None = 0.05
-    max_shift_px: float | None = 0.5
+    max_shift_px: float | None = 0.4
     max_rotation_deg: float | None = 0.5
+    max_local_shift_px: float | None = 0.4
 
 
 _MEASURED: dict[str, tuple[str, Callable[[PatchScores], F64]]] = {
@@ -88,6 +91,7 @@ _MEASURED: dict[str, tuple[str, Callable[[PatchScores], F64]]] = {
     "unlocated": ("max_crlb_px", lambda scores: scores.crlb_px),
     "misplaced": ("max_shift_px", lambda scores: scores.shift_px),
     "turned": ("max_rotation_deg", lambda scores: np.abs(scores.rotation_deg)),
+    "torn": ("max_local_shift_px", lambda scores: scores.local_shift_px),
 }
 
 LIMIT_OF = {reason: limit for reason, (limit, _) in _MEASURED.items()}

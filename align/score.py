@@ -51,6 +51,7 @@ def score_patches(phone: U8, dslr: U8, xy: I64, size: int, alignment: Alignment)
         crlb_px=places.crlb_px,
         shift_xy_px=places.shift_xy_px,
         rotation_deg=places.rotation_deg,
+        local_shift_px=places.local_px,
         gain=gain,
         offset=offset,
         sharpness_phone=sharpness[0],
@@ -98,6 +99,6 @@ def _clipped(picture: U8, xy: I64, size: int) -> F64:
 def _lowest_confidence(alignment: Alignment, xy: I64, size: int) -> F64:
     """Return the lowest confidence [N] at each patch's corners and centre."""
     steps = np.array([[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0.5]]) * (size - 1)
-    points = (xy[:, None] + steps).reshape(-1, 2)
+    points: F64 = (xy[:, None] + steps).reshape(-1, 2).astype(np.float64, copy=False)
     lowest: F64 = alignment.confidence(points).reshape(-1, 5).min(axis=1)
     return lowest

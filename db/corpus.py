@@ -112,8 +112,8 @@ class Corpus:
         """Return a row per patch of the current alignments, in order of shot, phone and place in the shards.
 
         patch (its key) alignment (its key) shot split phone dslr shard row x y size ncc crlb_px shift_px shift_x_px
-        shift_y_px rotation_deg gain_red gain_green gain_blue offset_red offset_green offset_blue sharpness_phone
-        sharpness_dslr clipped std confidence match keep reason
+        shift_y_px rotation_deg local_shift_px gain_red gain_green gain_blue offset_red offset_green offset_blue
+        sharpness_phone sharpness_dslr clipped std confidence match keep reason
         """
         with reading(self._engine) as connection:
             patches = read_frame(connection, queries.patches())

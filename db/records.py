@@ -168,6 +168,7 @@ class PatchRecord:
     shift_x_px: float | None = None
     shift_y_px: float | None = None
     rotation_deg: float | None = None
+    local_shift_px: float | None = None
     gain_red: float | None = None
     gain_green: float | None = None
     gain_blue: float | None = None

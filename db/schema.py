@@ -192,6 +192,7 @@ class Patch(Base):
     shift_x_px: Mapped[float | None]
     shift_y_px: Mapped[float | None]
     rotation_deg: Mapped[float | None]
+    local_shift_px: Mapped[float | None]
     gain_red: Mapped[float | None]
     gain_green: Mapped[float | None]
     gain_blue: Mapped[float | None]

@@ -9,7 +9,17 @@ from dpedkit.align import PatchScores
 from dpedkit.types import F64
 
 _CHANNELS = ("red", "green", "blue")
-_AS_THEY_ARE = ("ncc", "crlb_px", "rotation_deg", "sharpness_phone", "sharpness_dslr", "clipped", "std", "confidence")
+_AS_THEY_ARE = (
+    "ncc",
+    "crlb_px",
+    "rotation_deg",
+    "local_shift_px",
+    "sharpness_phone",
+    "sharpness_dslr",
+    "clipped",
+    "std",
+    "confidence",
+)
 _SHIFT = ("shift_x_px", "shift_y_px")
 _GAIN, _OFFSET = (tuple(f"{word}_{channel}" for channel in _CHANNELS) for word in ("gain", "offset"))
 

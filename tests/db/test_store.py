@@ -306,7 +306,7 @@ def test_every_score_comes_back_exactly(build: Callable, corpus: Corpus) -> None
     ]
     row = corpus.patches().iloc[0]
     assert {name: row[name] for name in names} == scores
-    assert (len(names), row["match"]) == (17, "curve")
+    assert (len(names), row["match"]) == (18, "curve")
 
 
 def test_runs_and_scores_are_brought_up_to_date(build: Callable, corpus: Corpus) -> None:

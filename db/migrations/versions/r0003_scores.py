@@ -14,6 +14,7 @@ down_revision = "0002"
 _SCORES = (
     "shift_x_px",
     "shift_y_px",
+    "local_shift_px",
     "gain_red",
     "gain_green",
     "gain_blue",
