@@ -117,20 +117,28 @@ def derivatives(warp: Warp, points: F64) -> F64:
     return moved * half_diagonal(warp.dslr_size)
 
 
-def lens_sigma(warp: Warp, placed: Placements, lens: Lens, points: F64) -> F64:
-    """Return [N]: how surely windows `placed` tell where points [N, 2] lie, as a standard deviation, phone px.
+def fisher(warp: Warp, placed: Placements) -> F64:
+    """Return [12, 12]: the information that windows hold on the values of `derivatives`.
 
-    First-order propagation of the fit's covariance; what the windows scatter beyond their own bounds widens it.
+    What they scatter beyond their own bounds counts as noise, and windows that overlap share their errors.
     """
-    rigid = warp.without_mesh()
-    whiten = whitening(rigid, placed)
-    slopes = (whiten @ derivatives(rigid, placed.phone)).reshape(-1, 12)
+    whiten = whitening(warp, placed)
+    slopes = (whiten @ derivatives(warp, placed.phone)).reshape(-1, 12)
     off = np.einsum("nij,nj->ni", whiten, warp.forward(placed.phone) - placed.dslr)
     noise = max(float(np.mean(off**2)), 1.0)
-    normal = slopes.T @ slopes / noise
-    normal[8:, 8:] += np.linalg.inv(lens.covariance)
+    width, height = np.ptp(placed.phone, axis=0) + placed.side_px
+    crowding = max(len(placed) * placed.side_px**2 / (width * height), 1.0)
+    information: F64 = slopes.T @ slopes / (noise * crowding)
+    return information
+
+
+def lens_sigma(warp: Warp, placed: Placements, lens: Lens, points: F64) -> F64:
+    """Return [N]: how surely windows tell where points [N, 2] lie, as a standard deviation, phone px (first order)."""
+    rigid = warp.without_mesh()
+    information = fisher(rigid, placed)
+    information[8:, 8:] += np.linalg.inv(lens.covariance)
     to_phone = np.linalg.inv(_slopes(rigid, points)) @ derivatives(rigid, points)
-    spread = to_phone @ np.linalg.pinv(normal, hermitian=True) @ to_phone.transpose(0, 2, 1)
+    spread = to_phone @ np.linalg.pinv(information, hermitian=True) @ to_phone.transpose(0, 2, 1)
     sigma: F64 = np.sqrt(np.linalg.eigvalsh(spread)[:, 1])
     return sigma
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dpedkit.align.alignment import Alignment
-from dpedkit.align.lens import UNKNOWN_LENS, Lens, derivatives, fit_lens, radial_terms, whitening
+from dpedkit.align.lens import UNKNOWN_LENS, Lens, fisher, fit_lens, radial_terms
 from dpedkit.align.parallax import fit_mesh, fits
 from dpedkit.align.summary import summarise
 from dpedkit.types import F64
@@ -59,14 +59,10 @@ def _information(alignment: Alignment) -> F64:
     placed = alignment.placed.take(fits(alignment.warp, alignment.placed))
     if len(placed) < 12:
         return np.zeros((4, 4))
-    whiten = whitening(warp, placed)
-    slopes = (whiten @ derivatives(warp, placed.phone)).reshape(-1, 12)
-    normal = slopes.T @ slopes
-    left = np.einsum("nij,nj->ni", whiten, warp.forward(placed.phone) - placed.dslr)
-    noise = max(float(np.mean(left**2)), 1.0)  # what the lens does not explain is no better known than its size
+    normal = fisher(warp, placed)
     free = np.linalg.pinv(normal[:8, :8], hermitian=True)  # windows on one line leave it singular
     information: F64 = normal[8:, 8:] - normal[8:, :8] @ free @ normal[:8, 8:]
-    return information / noise
+    return information
 
 
 def _pooled(terms: F64, measured: F64) -> Lens:

@@ -24,7 +24,7 @@ _WORTH = 0.75
 _BLOCK_SIDES = 1.5  # windows are held out in blocks: two that overlap err alike, and one would foretell the other
 _SIGMA_FLOOR_PX = 0.02
 _FIT_PX = 0.3
-_KNOWN_PX = 0.25
+_KNOWN_PX = 0.15
 _FIT_SIGMAS = 4.0
 
 

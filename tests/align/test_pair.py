@@ -210,3 +210,27 @@ def test_truth_inverts_itself() -> None:
     camera: Camera = replace(PHONE, view=pose(2, 1.1, (0.02, 0.01), (0.03, 0.0)))
     points = np.random.default_rng(0).uniform((0, 0), (1023, 767), (100, 2))
     assert np.abs(camera.from_scene(camera.to_scene(points)) - points).max() < 1e-6
+
+
+def test_a_phone_that_sees_far_more_than_the_dslr_is_aligned() -> None:
+    pair = make_pair(replace(PHONE, view=pose(3, 0.5, (0.05, 0.02))), seed=2)
+    found = align_pair(pair.phone, pair.dslr)
+    assert found.overlap_share < 0.3
+    assert found.windows > 100
+    errors = pair.errors(found.phone_to_dslr, per_side=101)
+    assert np.median(errors) < 0.03
+    assert np.quantile(errors, 0.95) < 0.10
+
+
+def test_what_nothing_vouches_for_is_not_trusted() -> None:
+    texture = np.full_like(scene(822, 3), 180)
+    rows, columns = slice(650, 1050), slice(700, 1100)
+    texture[rows, columns] = scene(822, 3)[rows, columns]
+    pair = make_pair(seed=3, texture=texture)
+    found = align_pair(pair.phone, pair.dslr)
+    points, _ = pair.overlap()
+    errors = pair.errors(found.phone_to_dslr)
+    trusted = found.confidence(points) >= 0.5
+    assert 0.1 < trusted.mean() < 0.8
+    assert np.quantile(errors[trusted], 0.99) < 0.5
+    assert errors[~trusted].max() > 1.0
