@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 from pair_truth import DSLR, PHONE, Camera, Pair, make_pair, pose, scene
@@ -76,7 +77,7 @@ def test_good_patches_of_a_good_alignment_are_kept(patches: PatchSet) -> None:
 
 
 def test_scores_measure_the_shift_that_was_made(alignment: Alignment, pair: Pair) -> None:
-    for shift in ([0.3, -0.2], [1.4, 0.0], [-2.0, 3.0]):
+    for shift in ([0.3, -0.2], [1.4, 0.0], [-2.0, 3.0], [6.0, -5.0]):
         dslr_px: F64 = np.array(shift, dtype=np.float64) * alignment.warp.scale()
         wrong = moved(alignment, dslr_px / (np.hypot(*DSLR.size) / 2))
         patches = cut_patches(pair.phone, pair.dslr, wrong, SMALL)
@@ -167,6 +168,30 @@ def test_tone_is_that_of_most_of_the_patch(pair: Pair, alignment: Alignment, pat
         phone[y + 8 : y + 32, x + 8 : x + 32] = (250, 5, 250)
     scores = cut_patches(phone, pair.dslr, alignment, SMALL).scores
     assert np.median(np.abs(scores.gain / patches.scores.gain - 1)) < 0.05
+
+
+def test_patches_are_the_same_on_any_number_of_threads(pair: Pair, alignment: Alignment, patches: PatchSet) -> None:
+    threads = cv2.getNumThreads()
+    try:
+        for count in (1, 3):
+            cv2.setNumThreads(count)
+            again = cut_patches(pair.phone, pair.dslr, alignment, SMALL)
+            assert np.array_equal(again.dslr, patches.dslr)
+            for field in fields(again.scores):
+                assert np.array_equal(getattr(again.scores, field.name), getattr(patches.scores, field.name)), (
+                    field.name
+                )
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_a_patch_scores_the_same_among_others(pair: Pair, alignment: Alignment, patches: PatchSet) -> None:
+    far = pair.phone.copy()
+    far[:192] = 0
+    rows = patches.xy[:, 1] >= 256
+    scores = cut_patches(far, pair.dslr, alignment, SMALL).scores.take(rows)
+    for field in fields(scores):
+        assert np.array_equal(getattr(scores, field.name), getattr(patches.scores, field.name)[rows]), field.name
 
 
 def test_gates_can_be_applied_again(patches: PatchSet) -> None:
