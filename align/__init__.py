@@ -6,9 +6,10 @@ from dpedkit.align.alignment import Alignment
 from dpedkit.align.gates import Gates, PatchScores, judge
 from dpedkit.align.lens import UNKNOWN_LENS, Lens
 from dpedkit.align.memory import learn_lens, refit
-from dpedkit.align.options import AlignOptions
+from dpedkit.align.options import AlignOptions, Mode
 from dpedkit.align.pair import align_pair
 from dpedkit.align.patches import PatchOptions, PatchSet, cut_patches
+from dpedkit.align.phase import phase_offsets
 from dpedkit.align.resample import resample_dslr
 from dpedkit.align.tone import Tone, fit_tone
 from dpedkit.errors import PairRejected
@@ -20,6 +21,7 @@ __all__ = [
     "Alignment",
     "Gates",
     "Lens",
+    "Mode",
     "PairRejected",
     "PatchOptions",
     "PatchScores",
@@ -30,6 +32,7 @@ __all__ = [
     "fit_tone",
     "judge",
     "learn_lens",
+    "phase_offsets",
     "refit",
     "resample_dslr",
 ]

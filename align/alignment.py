@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dpedkit.align.geometry import Warp, polygon_area
+from dpedkit.align.options import Mode
 from dpedkit.align.parallax import Confidence
 from dpedkit.align.placements import Placements
 from dpedkit.types import F64, Json
@@ -19,6 +20,7 @@ class Alignment:
     """Where every pixel of a phone's photo lies in the DSLR's, and how well that is known.
 
     warp             the map itself
+    mode             how it was found: "field" or "paper"
     inliers          SIFT matches behind the first guess
     windows          windows behind the refinement, in the regions that can be trusted
     residual_px      median distance between where those windows were found and where the warp puts them, phone px
@@ -31,6 +33,7 @@ class Alignment:
     """
 
     warp: Warp
+    mode: Mode
     inliers: int
     windows: int
     residual_px: float
@@ -62,6 +65,7 @@ class Alignment:
         """Return JSON-able values from which `from_dict` restores the alignment to the last bit."""
         return {
             "warp": self.warp.to_dict(),
+            "mode": self.mode,
             "inliers": self.inliers,
             "windows": self.windows,
             "residual_px": self.residual_px,
@@ -82,6 +86,7 @@ class Alignment:
         values = np.frombuffer(base64.b64decode(data["regions"]["values"]), dtype=np.uint8)
         return cls(
             warp=warp,
+            mode=data["mode"],
             inliers=data["inliers"],
             windows=data["windows"],
             residual_px=data["residual_px"],

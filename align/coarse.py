@@ -72,11 +72,17 @@ class _Attempt:
 
 
 def _attempt(phone: U8, dslr: U8, options: AlignOptions) -> _Attempt:
+    source, target = match_features(phone, dslr, options)
+    hmat, mask = find_homography(source, target, _MAGSAC_PX)
+    return _Attempt(Warp.from_pixels(hmat, _size(phone), _size(dslr)), int(mask.sum()), len(source))
+
+
+def match_features(phone: U8, dslr: U8, options: AlignOptions) -> tuple[F64, F64]:
+    """Return where the same features lie in two gray photos [H, W]: [N, 2] px each."""
     phone_at, phone_desc = _features(phone, options.keypoints)
     dslr_at, dslr_desc = _features(dslr, options.keypoints)
     left, right = _mutual_matches(phone_desc, dslr_desc)
-    hmat, mask = find_homography(phone_at[left], dslr_at[right], _MAGSAC_PX)
-    return _Attempt(Warp.from_pixels(hmat, _size(phone), _size(dslr)), int(mask.sum()), len(left))
+    return phone_at[left], dslr_at[right]
 
 
 def find_homography(src: F64, dst: F64, inlier_px: float) -> tuple[F64, Bools]:

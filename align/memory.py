@@ -50,7 +50,7 @@ def refit(alignment: Alignment, lens: Lens) -> Alignment:
     warp = fit_lens(alignment.warp, placed.take(placed.found), lens)
     if mesh is not None:
         warp = fit_mesh(warp, placed, max(mesh.controls.shape))
-    return summarise(warp, placed, lens, alignment.inliers, {})
+    return summarise(warp, placed, lens, alignment.inliers, alignment.mode, {})
 
 
 def _information(alignment: Alignment) -> F64:

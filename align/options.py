@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Mode: TypeAlias = Literal["field", "paper"]
 
 
 @dataclass(frozen=True, slots=True)
 class AlignOptions:
     """Settings of `align_pair`.
 
+    mode              "field": lenses, mesh, windows; "paper": the homography of the DPED paper and nothing else
     coarse_px         pixels to which photos are shrunk for the first guess
     retry_px          the same, tried when fewer than retry_inliers matches agreed
     keypoints         SIFT keypoints kept per photo
@@ -22,6 +26,7 @@ class AlignOptions:
     parallax          fit a residual mesh where the lenses alone do not explain the photos
     """
 
+    mode: Mode = "field"
     coarse_px: int = 125_000
     retry_px: int = 1_000_000
     retry_inliers: int = 60

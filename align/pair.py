@@ -13,6 +13,7 @@ from dpedkit.align.geometry import Warp
 from dpedkit.align.lens import UNKNOWN_LENS, Lens, fit_lens
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
+from dpedkit.align.paper import match_as_published
 from dpedkit.align.parallax import fit_mesh, fits
 from dpedkit.align.placements import Placements
 from dpedkit.align.pyramid import Pyramid
@@ -69,23 +70,38 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None, lens: L
     clock.lap("gray_s")
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
-    level = Level.make(gray_phone, gray_dslr, coarse.warp, _SEARCH.wanted_px)
-    warp, placed = _advance(_SEARCH, level, coarse.warp, options, lens)
-    clock.lap("search_s")
-    bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
-    for wanted_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.wanted_px):
-        level = Level.make(gray_phone, gray_dslr, warp, wanted_px)
-        for step in steps:
-            warp, placed = _advance(step, level, warp, options, lens)
+    refine = _refine_as_published if options.mode == "paper" else _refine
+    warp, placed = refine(gray_phone, gray_dslr, coarse.warp, options, lens)
     clock.lap("refine_s")
-    alignment = summarise(warp, Placements.from_dict(placed.to_dict()), lens, coarse.inliers, clock.laps)
-    if alignment.trusted_share < options.min_trusted:
+    kept = Placements.from_dict(placed.to_dict())  # as they are restored
+    alignment = summarise(warp, kept, lens, coarse.inliers, options.mode, clock.laps)
+    if options.mode == "field" and alignment.trusted_share < options.min_trusted:
         raise PairRejected(
             "parallax",
             f"only {alignment.trusted_share:.0%} of the overlap can be aligned; {options.min_trusted:.0%} are needed",
             "bring the cameras closer together, or step back from the scene",
         )
     return alignment
+
+
+def _refine(phone: Pyramid, dslr: Pyramid, warp: Warp, options: AlignOptions, lens: Lens) -> tuple[Warp, Placements]:
+    level = Level.make(phone, dslr, warp, _SEARCH.wanted_px)
+    warp, placed = _advance(_SEARCH, level, warp, options, lens)
+    bent = options.parallax and float(fits(warp, placed).mean()) < _RIGID
+    for wanted_px, steps in groupby(_PARALLAX if bent else _REFINE, key=lambda step: step.wanted_px):
+        level = Level.make(phone, dslr, warp, wanted_px)
+        for step in steps:
+            warp, placed = _advance(step, level, warp, options, lens)
+    return warp, placed
+
+
+def _refine_as_published(
+    phone: Pyramid, dslr: Pyramid, coarse: Warp, options: AlignOptions, _lens: Lens
+) -> tuple[Warp, Placements]:
+    """Return the published homography, and windows that say how far off it is."""
+    warp = match_as_published(phone, dslr, coarse, options)
+    level = Level.make(phone, dslr, warp, _SEARCH.wanted_px)
+    return warp, place_windows(level, warp, _fitted(_SEARCH.grid, min(level.phone.shape)))
 
 
 def _advance(step: _Pass, level: Level, warp: Warp, options: AlignOptions, lens: Lens) -> tuple[Warp, Placements]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.gates import Gates, PatchScores, judge
+from dpedkit.align.paper import slide
 from dpedkit.align.resample import resample_dslr
 from dpedkit.align.score import covered, crop, score_patches
 from dpedkit.align.tone import Match, Tone, fit_tone
@@ -82,16 +83,23 @@ def cut_patches(phone: U8, dslr: U8, alignment: Alignment, options: PatchOptions
 
     phone, dslr  the photos that were aligned, upright RGB uint8 [H, W, 3]
 
+    In paper mode each patch of the phone is moved onto the DSLR's, and its pixels are no longer the photo's own.
+
     Raises:
-        ValueError: the photos are not those that were aligned, or the size or stride is not positive.
+        ValueError: the photos are not those that were aligned, the size or stride is not positive, or patches overlap
+            in paper mode.
         PairRejected: the photos do not tell the tone that is to be matched.
     """
     options = options or PatchOptions()
     size, stride = options.size, options.stride or options.size
     if size < 8 or stride < 1:
         raise ValueError(f"patches of {size} px every {stride} px: the size must be at least 8 and the stride 1")
+    if alignment.mode == "paper" and stride < size:
+        raise ValueError(f"patches of {size} px every {stride} px overlap, and paper mode's windows do not")
     aligned, mask = resample_dslr(phone.shape, dslr, alignment)
     xy = _drawn(covered(mask, size, stride), options.count)
+    if alignment.mode == "paper":
+        phone = slide(phone, aligned, xy, size)
     scores = score_patches(phone, aligned, xy, size, alignment)
     tone = fit_tone(phone, aligned, mask, alignment, options.match)
     return PatchSet(

@@ -7,6 +7,7 @@ import numpy as np
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.geometry import Warp, overlap_polygon
 from dpedkit.align.lens import Lens
+from dpedkit.align.options import Mode
 from dpedkit.align.parallax import map_confidence, misfit
 from dpedkit.align.placements import Placements
 
@@ -14,7 +15,9 @@ _CONFIDENCE_SHAPE = (24, 32)
 _TRUSTED = 0.5
 
 
-def summarise(warp: Warp, placed: Placements, lens: Lens, inliers: int, timings: dict[str, float]) -> Alignment:
+def summarise(
+    warp: Warp, placed: Placements, lens: Lens, inliers: int, mode: Mode, timings: dict[str, float]
+) -> Alignment:
     """Return the alignment: residuals where the warp can be trusted, and where that is."""
     regions = map_confidence(warp, placed, lens, _CONFIDENCE_SHAPE)
     trusted = regions.at(placed.phone) >= _TRUSTED
@@ -22,6 +25,7 @@ def summarise(warp: Warp, placed: Placements, lens: Lens, inliers: int, timings:
     residual = misfit(warp, used) if len(used) else np.array([np.inf])
     return Alignment(
         warp=warp,
+        mode=mode,
         inliers=inliers,
         windows=len(used),
         residual_px=float(np.median(residual)),

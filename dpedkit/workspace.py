@@ -22,6 +22,12 @@ class ImageSettings(Table):
     limit_mp: float = Field(178, gt=0)
 
 
+class AlignSettings(Table):
+    """mode  "field": sub-pixel, with lenses and parallax; "paper": one homography, as published with DPED."""
+
+    mode: Literal["field", "paper"] = "field"
+
+
 class PatchSettings(Table):
     """How pairs are cut and judged.
 
@@ -65,6 +71,7 @@ class Settings(Table):
     database: str = "sqlite:///corpus.db"
     jobs: int = Field(0, ge=0)
     images: ImageSettings = ImageSettings()
+    align: AlignSettings = AlignSettings()
     patches: PatchSettings = PatchSettings()
     split: SplitSettings = SplitSettings()
 
@@ -77,6 +84,9 @@ jobs = 0                           # worker processes; 0: one per processor
 
 [images]
 limit_mp = 178                     # larger photos are refused as decompression bombs
+
+[align]
+mode = "field"                     # or "paper": as published with DPED; `dpedkit align --compare-modes` shows both
 
 [patches]
 size_px = 100

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from dpedkit.cli.app import PARTLY_DONE, App, cli, marked, pass_app, table
+from typing import TYPE_CHECKING
+
+import click
+
+from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, marked, pass_app, table
 from dpedkit.cli.options import dry_run_option, jobs_option
 
+if TYPE_CHECKING:
+    from dpedkit.align import Mode
+    from dpedkit.executor import Workers
 
-@cli.command()
+
+@cli.command(cls=Command)
+@click.option(
+    "--mode",
+    type=click.Choice(["field", "paper"]),
+    help="field: sub-pixel, with lenses and parallax; paper: one homography, as published with DPED. "
+    "Left out: as dpedkit.toml says.",
+)
+@click.option("--compare-modes", is_flag=True, help="Try both modes on the same photos and show what each would keep.")
+@click.option("--limit", type=click.IntRange(1), help="With --compare-modes: at most so many pairs.")
 @jobs_option
 @dry_run_option
 @pass_app
-def align(app: App, jobs: int, dry_run: bool) -> int:
-    """Align every phone photo to the DSLR photo of its shot; only what is missing is done."""
+def align(app: App, mode: Mode | None, compare_modes: bool, limit: int | None, jobs: int, dry_run: bool) -> int:
+    """Align every phone photo to the DSLR photo of its shot; only what is missing is done.
+
+    A pair that cannot be aligned is refused with a reason. When all pairs of a session have been tried, its lenses
+    are learnt from them, and all are fitted again.
+
+    \b
+    dpedkit align                                what is new
+    dpedkit align --mode paper                   one homography, as published
+    dpedkit align --compare-modes --limit 20     both on 20 pairs; nothing is stored
+    """
     from dpedkit.executor import Workers
+
+    workers = Workers(jobs or app.workspace.settings.jobs)
+    if limit is not None and not compare_modes:
+        raise click.UsageError("--limit goes with --compare-modes")
+    if compare_modes:
+        return _compare(app, workers, limit)
+    return _align(app, workers, mode, dry_run)
+
+
+def _align(app: App, workers: Workers, mode: Mode | None, dry_run: bool) -> int:
     from dpedkit.stages.align import align_pairs
 
-    report = align_pairs(
-        app.workspace, workers=Workers(jobs or app.workspace.settings.jobs), dry_run=dry_run, progress=app.progress()
-    )
+    report = align_pairs(app.workspace, workers=workers, mode=mode, dry_run=dry_run, progress=app.progress())
     found = table("pair", "", "residual", "")
     for result in report.results:
         residual = "" if result.residual_px is None else f"{result.residual_px:.3f} px"
@@ -35,3 +68,35 @@ def align(app: App, jobs: int, dry_run: bool) -> int:
     if not dry_run and not aligned and not report.done_before:
         return 1
     return PARTLY_DONE if failed else 0
+
+
+def _compare(app: App, workers: Workers, limit: int | None) -> int:
+    from dpedkit.stages.compare import compare_modes
+
+    report = compare_modes(app.workspace, workers=workers, limit=limit, progress=app.progress())
+    found = table("phone", "mode", "aligned", "refused", "kept", "apart", "p95", "> 0.5 px", "NCC", "CPU a pair")
+    for row in report.rows:
+        found.add_row(
+            row.phone,
+            row.mode,
+            str(row.aligned),
+            str(row.refused),
+            f"{row.kept} of {row.patches}",
+            _shown(row.off_px, "{:.2f} px"),
+            _shown(row.off_p95_px, "{:.2f} px"),
+            _shown(row.misplaced, "{:.1%}"),
+            _shown(row.ncc, "{:.3f}"),
+            f"{row.cpu_s:.1f} s",
+        )
+    app.show(
+        report,
+        found,
+        "kept: by each mode's own gates; apart: how far kept patches of phone and DSLR lie from each other, median,",
+        "by phase correlation, which neither mode uses to place them",
+        *(marked("failed", "red", f"{pair}: {why}") for pair, why in report.failures.items()),
+    )
+    return PARTLY_DONE if report.failures else 0
+
+
+def _shown(value: float | None, pattern: str) -> str:
+    return "" if value is None else pattern.format(value)

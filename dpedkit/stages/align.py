@@ -14,6 +14,7 @@ from dpedkit.align import (
     Alignment,
     AlignOptions,
     Lens,
+    Mode,
     PairRejected,
     align_pair,
     refit,
@@ -44,6 +45,7 @@ class AlignJob:
     phone_sha256: str
     dslr_sha256: str
     limit_px: int
+    options: AlignOptions
     lens: Lens | None
     model: Json | None = None
 
@@ -74,31 +76,35 @@ class AlignReport:
         """Return the pairs that ended with `status`: aligned, rejected or failed."""
         return [result for result in self.results if result.status == status]
 
-    def add(self, result: PairResult) -> None:
-        """Add what became of a pair, in the place of what had become of it before."""
-        self.results = [known for known in self.results if known.pair != result.pair] + [result]
 
-
-def align_pairs(workspace: Workspace, *, workers: Workers, dry_run: bool, progress: Progress) -> AlignReport:
+def align_pairs(
+    workspace: Workspace, *, workers: Workers, mode: Mode | None = None, dry_run: bool, progress: Progress
+) -> AlignReport:
     """Align all pairs whose photos, options or algorithm are new; record each as soon as it is done.
+
+    mode  "field" or "paper"; None: as the workspace's settings say
 
     Raises:
         CorpusError: there are no pairs at all.
     """
     report = AlignReport()
+    options = AlignOptions(mode=mode or workspace.settings.align.mode)
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         pairs = corpus.pairs()
         if pairs.empty:
             raise CorpusError("no pairs to align", "bring photos in: `dpedkit capture` or `dpedkit import folder`")
-        todo = _jobs(workspace, corpus)
+        todo = _jobs(workspace, corpus, options)
         report.done_before = len(pairs) - len(todo)
         if dry_run:
             report.results = [PairResult(job.pair, "to do", "", "", None) for job in todo]
             return report
         _run(corpus, todo, workers, progress, report)
-        report.lenses = learn_lenses(corpus)
+        report.lenses = learn_lenses(corpus) if options.mode == "field" else []
         if report.lenses:
-            _run(corpus, _jobs(workspace, corpus), workers, progress, report)
+            again = _jobs(workspace, corpus, options)
+            names = {job.pair for job in again}
+            report.results = [result for result in report.results if result.pair not in names]
+            _run(corpus, again, workers, progress, report)
         report.results.sort(key=lambda result: result.pair)
     return report
 
@@ -108,14 +114,15 @@ def _run(corpus: Corpus, todo: list[AlignJob], workers: Workers, progress: Progr
     for outcome in run_parallel(align_files, todo, workers=workers):
         record, detail = _record(outcome)
         corpus.store.add_alignment(record)
-        report.add(PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px))
+        report.results.append(PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px))
         progress.advance(note=f"{len(report.with_status('rejected'))} rejected")
     progress.done(_summary(report))
 
 
 def align_files(job: AlignJob) -> AlignmentRecord:
     """Read and align one pair of files; a pair that does not match is a result, not an error."""
-    record = AlignmentRecord(job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "aligned")
+    mode = job.options.mode
+    record = AlignmentRecord(job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "aligned", mode=mode)
     try:
         alignment = _align(job)
     except PairRejected as refusal:
@@ -137,16 +144,16 @@ def _align(job: AlignJob) -> Alignment:
         return refit(Alignment.from_dict(job.model), lens)
     phone = read_rgb(job.phone, limit_px=job.limit_px)
     dslr = read_rgb(job.dslr, limit_px=job.limit_px)
-    return align_pair(phone, dslr, lens=lens)
+    return align_pair(phone, dslr, job.options, lens)
 
 
-def _jobs(workspace: Workspace, corpus: Corpus) -> list[AlignJob]:
+def _jobs(workspace: Workspace, corpus: Corpus, options: AlignOptions) -> list[AlignJob]:
     limit_px = int(workspace.settings.images.limit_mp * 1e6)
-    lenses = known_lenses(corpus)
+    lenses = known_lenses(corpus) if options.mode == "field" else {}
     todo = []
     for pair in rows(corpus.pairs()):
         lens = lenses.get((pair.session, pair.phone, pair.dslr))
-        plain, key = _key(pair, None), _key(pair, lens)
+        plain, key = _key(pair, options, None), _key(pair, options, lens)
         done = {"aligned": (key,), "rejected": (key, plain)}.get(pair.status, ())  # what failed may have been mended
         if pair.alignment in done:
             continue
@@ -159,6 +166,7 @@ def _jobs(workspace: Workspace, corpus: Corpus) -> list[AlignJob]:
             phone_sha256=pair.phone_sha256,
             dslr_sha256=pair.dslr_sha256,
             limit_px=limit_px,
+            options=options,
             lens=lens,
             model=corpus.alignment_model(plain) if refitted else None,
         )
@@ -166,11 +174,11 @@ def _jobs(workspace: Workspace, corpus: Corpus) -> list[AlignJob]:
     return todo
 
 
-def _key(pair: Any, lens: Lens | None) -> str:
+def _key(pair: Any, options: AlignOptions, lens: Lens | None) -> str:
     """Return the hash of all that an alignment depends on."""
-    options = repr(sorted(asdict(AlignOptions()).items()))
+    chosen = repr(sorted(asdict(options).items()))
     known = json.dumps(lens.to_dict()) if lens else ""
-    words = (str(ALGORITHM_VERSION), options, pair.phone_sha256, pair.dslr_sha256, known)
+    words = (str(ALGORITHM_VERSION), chosen, pair.phone_sha256, pair.dslr_sha256, known)
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 

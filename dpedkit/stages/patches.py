@@ -10,7 +10,7 @@ import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
 from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
-from dpedkit.errors import CorpusError, PairRejected, SettingsError, StorageError
+from dpedkit.errors import CorpusError, PairRejected, SettingsError, StorageError, UsageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -107,6 +107,12 @@ def build_patches(
         aligned = pairs[pairs["status"] == "aligned"]
         if aligned.empty:
             raise CorpusError("no aligned pairs to cut patches from", "align some first: `dpedkit align`")
+        overlapping = wanted.stride_px is not None and wanted.stride_px < wanted.size_px
+        if overlapping and (aligned["mode"] == "paper").any():
+            raise UsageError(
+                f"patches of {wanted.size_px} px every {wanted.stride_px} px overlap, and paper mode's windows do not",
+                "leave --stride out, or align with `dpedkit align --mode field`",
+            )
         if policy.clashes(aligned["gates"].dropna()):
             raise SettingsError(
                 f"gates {policy.name!r}: the limits changed, but the version is still {policy.version}",
