@@ -128,6 +128,10 @@ def test_scores_come_back_from_their_columns_to_the_last_bit() -> None:
     scores = PatchScores(**{name: rng.normal(size=shape) for name, shape in shapes.items()})
     columns = columns_of(scores)
     assert np.array_equal(columns["shift_px"], scores.shift_px)
+    assert np.array_equal(columns["shift_x_px"], scores.shift_xy_px[:, 0])
+    for index, channel in enumerate(("red", "green", "blue")):
+        assert np.array_equal(columns[f"gain_{channel}"], scores.gain[:, index])
+        assert np.array_equal(columns[f"offset_{channel}"], scores.offset[:, index])
     again = scores_in(pd.DataFrame(columns))
     for name in shapes:
         assert np.array_equal(getattr(again, name), getattr(scores, name)), name

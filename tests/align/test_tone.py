@@ -101,7 +101,11 @@ def test_burnt_and_black_regions_do_not_spoil_a_curve(
     dslr[:, 400:550] = 255
     wanted = truth(overexposed)
     matched = found(fit_tone(phone, dslr, aligned[1], alignment, "curve"))
-    assert np.abs(matched - wanted)[seen_levels(aligned[0], wanted)].max() < 1.7
+    off, seen = np.abs(matched - wanted), seen_levels(aligned[0], wanted)
+    told = (wanted > 12) & (wanted < 243)  # nearer to the ends the phone's noise, of 6.4 levels here, clips as well
+    assert off[seen & told].max() < 1.5
+    assert np.quantile(off[seen], 0.95) < 1.0
+    assert off[seen].max() < 3.0
     assert (matched[245:] >= 252).all()
 
 
