@@ -181,7 +181,8 @@ def test_a_killed_command_goes_on_where_it_was(
     wanted = facts(finished(after))
     for number, share in ((signal.SIGKILL, 2), (signal.SIGINT, 4)):
         group = number == signal.SIGINT  # Ctrl-C reaches the workers, too; they hear of a kill by themselves
-        done = cli.stop_when(lambda share=share: rows_done(root, stage) >= share, number, stage, cwd=root, group=group)
+        words = (stage, "--jobs", 1)  # one worker: it must not end before it is stopped
+        done = cli.stop_when(lambda share=share: rows_done(root, stage) >= share, number, *words, cwd=root, group=group)
         wait_until(lambda: not processes_in(root))
         assert done.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[number]
         assert "Traceback" not in done.stderr
