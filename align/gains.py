@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dpedkit.align.place import BATCH, cut, halved
+from dpedkit.align.place import BATCH, cut
+from dpedkit.align.pyramid import halved
 from dpedkit.types import F32, F64, I64, U8
 
 _ROUNDS = 7

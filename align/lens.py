@@ -8,10 +8,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from dpedkit.align.geometry import Warp, half_diagonal, to_ideal
-from dpedkit.align.placements import Placements
+from dpedkit.align.placements import FLOOR_PX, Placements
 from dpedkit.types import F64, Json
 
-_FLOOR_PX = 0.02
 _RADIAL_PRIOR = np.array([0.15, 0.1, 0.15, 0.1])  # k1, k2 of the phone, of the DSLR: wide-angle lenses bend 0.1 or so
 _OUTLIER_MADS = 5.0
 _OUTLIER_FLOOR_PX = 0.1
@@ -79,7 +78,7 @@ def _solve(warp: Warp, placed: Placements, lens: Lens) -> Warp:
 def whitening(warp: Warp, placed: Placements) -> F64:
     """Return [N, 2, 2]: what turns a small DSLR offset at each window into standard deviations of its place."""
     to_phone_axes = np.linalg.inv(_slopes(warp, placed.phone))
-    whiten: F64 = np.linalg.inv(np.linalg.cholesky(placed.covariance + _FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
+    whiten: F64 = np.linalg.inv(np.linalg.cholesky(placed.covariance + FLOOR_PX**2 * np.eye(2))) @ to_phone_axes
     return whiten
 
 

@@ -33,8 +33,8 @@ class _Pass:
     """One round of placing windows and fitting the warp to them.
 
     wanted_px  pixels of the phone's photo, about
-    grid      windows, for photos large enough; small ones get smaller windows and a shorter reach
-    controls  control points of the mesh along the photo's longer side
+    grid       windows, for photos large enough; small ones get smaller windows and a shorter reach
+    controls   control points of the mesh along the photo's longer side
     """
 
     wanted_px: float
@@ -70,8 +70,10 @@ def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None, lens: L
     clock.lap("gray_s")
     coarse = match_coarse(gray_phone, gray_dslr, options)
     clock.lap("coarse_s")
-    refine = _refine_as_published if options.mode == "paper" else _refine
-    warp, placed = refine(gray_phone, gray_dslr, coarse.warp, options, lens)
+    if options.mode == "paper":
+        warp, placed = _as_published(gray_phone, gray_dslr, coarse.warp, options)
+    else:
+        warp, placed = _refine(gray_phone, gray_dslr, coarse.warp, options, lens)
     clock.lap("refine_s")
     kept = Placements.from_dict(placed.to_dict())  # as they are restored
     alignment = summarise(warp, kept, lens, coarse.inliers, options.mode, clock.laps)
@@ -95,9 +97,7 @@ def _refine(phone: Pyramid, dslr: Pyramid, warp: Warp, options: AlignOptions, le
     return warp, placed
 
 
-def _refine_as_published(
-    phone: Pyramid, dslr: Pyramid, coarse: Warp, options: AlignOptions, _lens: Lens
-) -> tuple[Warp, Placements]:
+def _as_published(phone: Pyramid, dslr: Pyramid, coarse: Warp, options: AlignOptions) -> tuple[Warp, Placements]:
     """Return the published homography, and windows that say how far off it is."""
     warp = match_as_published(phone, dslr, coarse, options)
     level = Level.make(phone, dslr, warp, _SEARCH.wanted_px)

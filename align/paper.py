@@ -6,7 +6,7 @@ best.
 
 What the paper leaves open is chosen here: the photos are matched at 2 MP, and refused as in field mode; the phone's
 window is the one that moves, by up to 8 px along each axis and 3 degrees, found by the same search and Gauss-Newton
-steps that place patches in field mode (a square that is found nowhere stays where it is); it is sampled once, bicubic.
+steps that place patches in field mode (a square that is found nowhere stays where it is); it is sampled once, linearly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dpedkit.align.coarse import match_features
 from dpedkit.align.geometry import Warp
 from dpedkit.align.luma import to_gray
 from dpedkit.align.options import AlignOptions
-from dpedkit.align.place import place_patches
+from dpedkit.align.place import place_patches, sample_square
 from dpedkit.align.pyramid import Pyramid
 from dpedkit.types import I64, U8
 
 _MATCH_PX = 2_000_000
 _RANSAC_PX = 3.0
 _MOST_DEG = 3.0
-_EDGE = 2  # px that bicubic sampling reaches beyond a square
+_EDGE_PX = 2  # a square that would come nearer to the border stays where it is
 
 
 def match_as_published(phone: Pyramid, dslr: Pyramid, coarse: Warp, options: AlignOptions) -> Warp:
@@ -48,24 +48,12 @@ def slide(phone: U8, dslr: U8, xy: I64, size: int) -> U8:
     xy  [N, 2]  top left pixels of squares that do not overlap
     """
     found = place_patches(to_gray(dslr, "dslr"), to_gray(phone, "phone"), xy, size)
+    corners = xy + found.shift_xy_px
+    last = np.array([phone.shape[1], phone.shape[0]]) - size
+    inside = ((corners >= _EDGE_PX) & (corners <= last - _EDGE_PX)).all(axis=1)
+    angles = np.radians(found.rotation_deg)
     moved = phone.copy()
-    middle = (size - 1) / 2
-    height, width = phone.shape[:2]
-    for (x, y), shift, degrees, bound in zip(
-        xy.tolist(), found.shift_xy_px, found.rotation_deg, found.crlb_px, strict=True
-    ):
-        reach = np.abs([x + shift[0] - (width - size) / 2, y + shift[1] - (height - size) / 2])
-        inside = (reach <= [(width - size) / 2 - _EDGE, (height - size) / 2 - _EDGE]).all()
-        if not np.isfinite(bound) or abs(degrees) > _MOST_DEG or not inside:
-            continue
-        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-        centre_x, centre_y = x + middle + shift[0], y + middle + shift[1]
-        matrix = np.array([[c, -s, centre_x - middle * (c - s)], [s, c, centre_y - middle * (s + c)]])
-        moved[y : y + size, x : x + size] = cv2.warpAffine(
-            phone,
-            matrix,
-            (size, size),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    for i in np.flatnonzero(inside & np.isfinite(found.crlb_px) & (np.abs(found.rotation_deg) <= _MOST_DEG)):
+        x, y = xy[i]
+        moved[y : y + size, x : x + size] = sample_square(phone, corners[i], size, angles[i])
     return moved

@@ -12,7 +12,7 @@ import numpy as np
 from dpedkit.align.geometry import Warp
 from dpedkit.align.lens import Lens, lens_sigma
 from dpedkit.align.mesh import MeshFitter
-from dpedkit.align.placements import Placements
+from dpedkit.align.placements import FLOOR_PX, Placements
 from dpedkit.types import F64, U8, Bools
 
 _USUAL_STIFFNESS = 10.0
@@ -22,7 +22,6 @@ _MUCH_PX = 1.0
 _NARROW = 1.5  # a window weighs a fifth at one node's distance: what lies beyond an edge must not vouch for this side
 _WORTH = 0.75
 _BLOCK_SIDES = 1.5  # windows are held out in blocks: two that overlap err alike, and one would foretell the other
-_SIGMA_FLOOR_PX = 0.02
 _FIT_PX = 0.3
 _KNOWN_PX = 0.15
 _FIT_SIGMAS = 4.0
@@ -125,5 +124,5 @@ def map_confidence(warp: Warp, placed: Placements, lens: Lens, shape: tuple[int,
 
 def _sigma(placed: Placements) -> F64:
     """Return each window's standard deviation [N], px, along the axis that it knows least about."""
-    sigma: F64 = np.sqrt(np.linalg.eigvalsh(placed.covariance)[:, 1] + _SIGMA_FLOOR_PX**2)
+    sigma: F64 = np.sqrt(np.linalg.eigvalsh(placed.covariance)[:, 1] + FLOOR_PX**2)
     return sigma

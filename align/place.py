@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dpedkit.align.descent import EDGE, PARTS, Step, take_step
+from dpedkit.align.pyramid import halved
 from dpedkit.types import F32, F64, I64, U8
 
 BATCH = 32
@@ -56,13 +57,6 @@ def place_patches(first: U8, second: U8, xy: I64, size: int) -> Places:
     aside = xy + (size - 1) / 2 - (xy // 2 * 2 + side - 0.5)  # of the patch's centre from its window's
     turned = np.einsum("ijn,nj->ni", _turn(found[:, 2]), aside) - aside
     return Places(2 * found[:, :2] + turned, np.degrees(found[:, 2]), 2 * found[:, 3], 2 * found[:, 4])
-
-
-def halved(picture: U8) -> U8:
-    """Return the averages of squares of 2 x 2 px; an odd last row or column is left out."""
-    height, width = (side // 2 for side in picture.shape[:2])
-    even = picture[: 2 * height, : 2 * width]
-    return cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _search(first: U8, second: F32, xy: I64, side: int) -> I64:
@@ -118,21 +112,24 @@ class _Finder:
     def _warped(self, corner: I64, motion: F64) -> F32:
         """Sample the second picture where the pixels of a window lie after a motion (x, y, rotation).
 
-        At full resolution, between neighbours, then halved: OpenCV's cubic kernel (a = -0.75) moves what it
-        interpolates by up to 0.05 px.
+        At full resolution, then halved: what lies between pixels is then averaged with its neighbours.
         """
         wide = 2 * self._wide
-        half = (wide - 1) / 2
-        turn = _turn(motion[2])
-        matrix = np.column_stack([turn, 2 * (corner + motion[:2]) + half - turn @ [half, half]])
-        warped = cv2.warpAffine(
-            self._full,
-            matrix,
-            (wide, wide),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        warped = sample_square(self._full, 2 * (corner + motion[:2]), wide, motion[2])
         return cv2.resize(warped, (self._wide, self._wide), interpolation=cv2.INTER_AREA).astype(np.float32, copy=False)
+
+
+def sample_square(picture: U8, corner: F64, side: int, angle_rad: F64) -> U8:
+    """Return the square [side, side, ...] whose top left pixel lay at `corner` (x, y) before it was turned.
+
+    Linearly between pixels: OpenCV's cubic kernel (a = -0.75) moves what it interpolates by up to 0.05 px.
+    """
+    half = (side - 1) / 2
+    turn = _turn(angle_rad)
+    matrix = np.column_stack([turn, corner + half - turn @ [half, half]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    square = cv2.warpAffine(picture, matrix, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return square.astype(np.uint8, copy=False)
 
 
 def _bordered(picture: U8, border_px: int) -> F32:

@@ -10,6 +10,8 @@ import numpy as np
 from dpedkit.types import F64, Bools, Json
 
 _MIN_NCC = 0.7
+FLOOR_PX = 0.02
+"""Standard deviation of what a window's own bound leaves out: other tones, another blur."""
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,7 @@ class Pyramid:
     def level(self, k: int) -> U8:
         """Return the photo halved k times."""
         while len(self.levels) <= k:
-            last = self.levels[-1]
-            height, width = last.shape[0] // 2, last.shape[1] // 2
-            even = last[: 2 * height, : 2 * width]
-            half = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
-            self.levels.append(half.astype(np.uint8, copy=False))
+            self.levels.append(halved(self.levels[-1]))
         return self.levels[k]
 
     def shrunk(self, limit_px: float) -> U8:
@@ -46,6 +42,13 @@ class Pyramid:
         while self.full.size >> 2 * (k + 1) > limit_px:
             k += 1
         return shrink(self.level(k), limit_px)
+
+
+def halved(picture: U8) -> U8:
+    """Return the averages of squares of 2 x 2 px; an odd last row or column is left out."""
+    height, width = (side // 2 for side in picture.shape[:2])
+    even = picture[: 2 * height, : 2 * width]
+    return cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def shrink(gray: U8, limit_px: float) -> U8:

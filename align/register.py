@@ -20,44 +20,39 @@ _MIN_STRUCTURE = 1e-6  # of a window's variance per px^2; below it, only one dir
 class Registration:
     """How the second window moves onto the first.
 
-    moved         [2], px: first(p) shows what second(p + moved) shows
-    rotation_rad  and turned about the window's centre, clockwise on the screen; 0 where it was not asked for
-    covariance    [2, 2], px^2: the Cramer-Rao bound of `moved`
-    ncc           normalised cross-correlation after the step
+    moved       [2], px: first(p) shows what second(p + moved) shows
+    covariance  [2, 2], px^2: the Cramer-Rao bound of `moved`
+    ncc         normalised cross-correlation after the step
     """
 
     moved: F64
-    rotation_rad: float
     covariance: F64
     ncc: float
 
 
-LOST = Registration(np.zeros(2), 0.0, np.eye(2) * 1e6, 0.0)  # a window that was found nowhere
+LOST = Registration(np.zeros(2), np.eye(2) * 1e6, 0.0)  # a window that was found nowhere
 
 
-def register(first: F32, second: F32, *, rotation: bool = False) -> Registration | None:
+def register(first: F32, second: F32) -> Registration | None:
     """Take one Gauss-Newton step from the identity; None for windows [S, S] without enough structure."""
     left, right = _normalised(first), _normalised(second)
     if left is None or right is None:
         return None
     side = len(left) - 2
-    rows = np.empty((6 if rotation else 5, side, side), dtype=np.float32)
+    rows = np.empty((5, side, side), dtype=np.float32)
     both = left + right
     np.subtract(both[1:-1, 2:], both[1:-1, :-2], out=rows[0])
     np.subtract(both[2:, 1:-1], both[:-2, 1:-1], out=rows[1])
     rows[:2] *= np.float32(0.25)  # the mean of both windows, central differences
-    if rotation:
-        ramp = np.arange(side, dtype=np.float32) - np.float32((side - 1) / 2)
-        np.subtract(rows[1] * ramp[None, :], rows[0] * ramp[:, None], out=rows[2])
-    rows[-3] = right[1:-1, 1:-1]
-    rows[-2] = 1.0
-    np.subtract(left[1:-1, 1:-1], rows[-3], out=rows[-1])
-    flat = rows.reshape(len(rows), -1)
+    rows[2] = right[1:-1, 1:-1]
+    rows[3] = 1.0
+    np.subtract(left[1:-1, 1:-1], rows[2], out=rows[4])
+    flat = rows.reshape(5, -1)
     gram = (flat @ flat.T).astype(np.float64)
-    return _solve(gram, side * side, rotation=rotation)
+    return _solve(gram, side * side)
 
 
-def _solve(gram: F64, pixels: int, *, rotation: bool) -> Registration | None:
+def _solve(gram: F64, pixels: int) -> Registration | None:
     """Solve the normal equations; the last row and column of `gram` hold what is to be explained."""
     normal, target = gram[:-1, :-1], gram[:-1, -1]
     xx, yy, xy = gram[0, 0], gram[1, 1], gram[0, 1]
@@ -71,7 +66,7 @@ def _solve(gram: F64, pixels: int, *, rotation: bool) -> Registration | None:
     variance = (total - gram[-2, [-3, -1]].sum() ** 2 / pixels) / pixels
     ncc = float(np.sqrt(max(1.0 - noise / variance, 0.0)))
     covariance = (noise * inverse[:2, :2]).astype(np.float64, copy=False)
-    return Registration(step[:2], float(step[2]) if rotation else 0.0, covariance, ncc)
+    return Registration(step[:2], covariance, ncc)
 
 
 def _normalised(window: F32) -> F32 | None:

@@ -160,11 +160,6 @@ def _sample_softly(level: Level, nodes: F64, basis: F32) -> F32:
     )
 
 
-def soften(window: U8 | F32) -> F32:
-    """Return the window as float32, blurred just enough to keep noise and aliasing out of the gradients."""
-    return _blur(window.astype(np.float32), _SMOOTHING_PX)
-
-
 def _blur(window: F32, sigma_px: float) -> F32:
     side = 2 * math.ceil(_BLUR_SIGMAS * sigma_px) + 1
     return cv2.GaussianBlur(window, (side, side), sigma_px).astype(np.float32, copy=False)

@@ -52,18 +52,6 @@ def bricks(size: tuple[int, int], seed: int, brick: tuple[int, int] = (96, 36), 
     return np.ascontiguousarray(canvas[: size[1], : size[0]])
 
 
-def tiled(tile: U8, size: tuple[int, int]) -> U8:
-    """The same picture over and over: a facade of equal windows, a wallpaper."""
-    repeats = -(-size[1] // tile.shape[0]), -(-size[0] // tile.shape[1]), 1
-    return np.ascontiguousarray(np.tile(tile, repeats)[: size[1], : size[0]])
-
-
-def checkers(size: tuple[int, int], side: int = 64) -> U8:
-    """A checkerboard."""
-    x, y = np.arange(size[0]) // side, np.arange(size[1]) // side
-    return np.repeat((((x + y[:, None]) % 2) * 200 + 25).astype(np.uint8)[..., None], 3, axis=2)
-
-
 @functools.lru_cache(maxsize=4)
 def scene(unit_px: int, seed: int) -> U8:
     """A texture with one px per px of a DSLR whose half diagonal is `unit_px`."""

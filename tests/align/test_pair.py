@@ -14,16 +14,6 @@ from dpedkit.align import Alignment, AlignOptions, PairRejected, align_pair
 from dpedkit.types import F64, U8
 
 
-@pytest.fixture(scope="module")
-def pair() -> Pair:
-    return make_pair()
-
-
-@pytest.fixture(scope="module")
-def alignment(pair: Pair) -> Alignment:
-    return align_pair(pair.phone, pair.dslr)
-
-
 def assert_close(found: Alignment, pair: Pair, median_px: float, p95_px: float) -> None:
     errors = pair.errors(found.phone_to_dslr)
     assert len(errors) > 1000

@@ -16,16 +16,6 @@ SMALL = PatchOptions(size=64, gates=Gates(max_clipped=1.0))
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
-    return make_pair()
-
-
-@pytest.fixture(scope="module")
-def alignment(pair: Pair) -> Alignment:
-    return align_pair(pair.phone, pair.dslr)
-
-
-@pytest.fixture(scope="module")
 def patches(pair: Pair, alignment: Alignment) -> PatchSet:
     return cut_patches(pair.phone, pair.dslr, alignment, SMALL)
 

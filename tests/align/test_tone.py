@@ -28,16 +28,6 @@ CURVES: dict[str, Curve] = {
 
 
 @pytest.fixture(scope="module")
-def pair() -> Pair:
-    return make_pair()
-
-
-@pytest.fixture(scope="module")
-def alignment(pair: Pair) -> Alignment:
-    return align_pair(pair.phone, pair.dslr)
-
-
-@pytest.fixture(scope="module")
 def aligned(pair: Pair, alignment: Alignment) -> tuple[U8, Bools]:
     return resample_dslr(pair.phone.shape, pair.dslr, alignment)
 

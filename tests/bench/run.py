@@ -16,7 +16,21 @@ from pathlib import Path
 import page
 from measure import Findings
 
-NAMES = ("align", "lens", "patches", "gates", "build", "pull", "skew", "jitter", "session", "train", "demo", "gpu")
+NAMES = (
+    "align",
+    "mesh",
+    "lens",
+    "patches",
+    "gates",
+    "build",
+    "pull",
+    "skew",
+    "jitter",
+    "session",
+    "train",
+    "demo",
+    "gpu",
+)
 """In the order of the page; each is bench_NAME.py, whose docstring says what it compares and whose run() does it."""
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # pair_truth.py is the tests'
