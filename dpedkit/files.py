@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,8 +38,31 @@ def atomic_file(path: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success fsync its files and rename it to `path`, which must be new.
+
+    On any exception it is removed; its name is of the kind that `atomic_file` uses.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.iterdir():
+            sync(file)
+        keep(temporary, path)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise storage_error(error, path) from error
+        raise
+
+
 def keep(temporary: Path, path: Path) -> None:
-    """Make a temporary file beside `path` into `path`, for good: fsync, rename, fsync of the folder."""
+    """Make a temporary file or folder beside `path` into `path`, for good: fsync, rename, fsync of the folder."""
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)

@@ -126,6 +126,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def reports(self) -> Path:
+        """Pages to look at; they can be made again from all the rest."""
+        return self.root / "reports"
+
+    @property
     def gates(self) -> Path:
         """The user's own policies of which patches to keep."""
         return self.root / "gates"

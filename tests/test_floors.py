@@ -33,7 +33,7 @@ OWNERS = {
     "adb_shell": ("dpedkit.capture.drivers.adb", "dpedkit.capture.simulate.adb"),
     "pebble": ("dpedkit.executor",),
     "matplotlib": ("dpedkit.stages.charts",),
-    "jinja2": ("dpedkit.stages.report",),
+    "jinja2": ("dpedkit.stages.templates",),
 }
 HEAVY = (
     "numpy",

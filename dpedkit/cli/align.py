@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,8 @@ from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, marked, pass_app, ta
 from dpedkit.cli.options import dry_run_option, jobs_option
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from dpedkit.align import Mode
     from dpedkit.executor import Workers
 
@@ -22,11 +26,14 @@ if TYPE_CHECKING:
     "Left out: as dpedkit.toml says.",
 )
 @click.option("--compare-modes", is_flag=True, help="Try both modes on the same photos and show what each would keep.")
+@click.option("--report", is_flag=True, help="Then write an HTML page for each pair, and an index of all.")
 @click.option("--limit", type=click.IntRange(1), help="With --compare-modes: at most so many pairs.")
 @jobs_option
 @dry_run_option
 @pass_app
-def align(app: App, mode: Mode | None, compare_modes: bool, limit: int | None, jobs: int, dry_run: bool) -> int:
+def align(
+    app: App, mode: Mode | None, compare_modes: bool, report: bool, limit: int | None, jobs: int, dry_run: bool
+) -> int:
     """Align every phone photo to the DSLR photo of its shot; only what is missing is done.
 
     A pair that cannot be aligned is refused with a reason. When all pairs of a session have been tried, its lenses
@@ -35,6 +42,7 @@ def align(app: App, mode: Mode | None, compare_modes: bool, limit: int | None, j
     \b
     dpedkit align                                what is new
     dpedkit align --mode paper                   one homography, as published
+    dpedkit align --report                       and pages to look at every pair, refused ones too
     dpedkit align --compare-modes --limit 20     both on 20 pairs; nothing is stored
     """
     from dpedkit.executor import Workers
@@ -42,13 +50,16 @@ def align(app: App, mode: Mode | None, compare_modes: bool, limit: int | None, j
     workers = Workers(jobs or app.workspace.settings.jobs)
     if limit is not None and not compare_modes:
         raise click.UsageError("--limit goes with --compare-modes")
+    if report and compare_modes:
+        raise click.UsageError("--compare-modes stores nothing that --report could show")
     if compare_modes:
         return _compare(app, workers, limit)
-    return _align(app, workers, mode, dry_run)
+    return _align(app, workers, mode, dry_run, with_pages=report and not dry_run)
 
 
-def _align(app: App, workers: Workers, mode: Mode | None, dry_run: bool) -> int:
+def _align(app: App, workers: Workers, mode: Mode | None, dry_run: bool, *, with_pages: bool) -> int:
     from dpedkit.stages.align import align_pairs
+    from dpedkit.stages.align_report import write_align_report
 
     report = align_pairs(app.workspace, workers=workers, mode=mode, dry_run=dry_run, progress=app.progress())
     found = table("pair", "", "residual", "")
@@ -64,10 +75,17 @@ def _align(app: App, workers: Workers, mode: Mode | None, dry_run: bool) -> int:
         f"lenses of {learnt.phone} and {learnt.dslr} learnt from {learnt.pairs} pairs of {learnt.session}, used for all"
         for learnt in report.lenses
     ]
-    app.show(report, *([found] if report.results else []), *lenses, summary)
+    pages = write_align_report(app.workspace, workers=workers, progress=app.progress()) if with_pages else None
+    parts: list[RenderableType] = [*([found] if report.results else []), *lenses, summary]
+    if pages is None:
+        app.show(report, *parts)
+    else:
+        parts += [marked("no page", "red", f"{pair}: {why}") for pair, why in pages.failures.items()]
+        index = _from_here(pages.index)
+        app.show({**asdict(report), "report": index, "pages": pages}, *parts, f"report: {index}")
     if not dry_run and not aligned and not report.done_before:
         return 1
-    return PARTLY_DONE if failed else 0
+    return PARTLY_DONE if failed or (pages and pages.failures) else 0
 
 
 def _compare(app: App, workers: Workers, limit: int | None) -> int:
@@ -96,6 +114,11 @@ def _compare(app: App, workers: Workers, limit: int | None) -> int:
         *(marked("failed", "red", f"{pair}: {why}") for pair, why in report.failures.items()),
     )
     return PARTLY_DONE if report.failures else 0
+
+
+def _from_here(path: Path) -> str:
+    """Return a path that leads there from the current folder, and is short where it can be."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _shown(value: float | None, pattern: str) -> str:

@@ -126,7 +126,7 @@ def align_files(job: AlignJob) -> AlignmentRecord:
     try:
         alignment = _align(job)
     except PairRejected as refusal:
-        return replace(record, status="rejected", reason=refusal.reason, model={"detail": refusal.cause})
+        return replace(record, status="rejected", reason=refusal.reason, model=_told(refusal))
     return replace(
         record,
         model=alignment.to_dict(),
@@ -190,9 +190,13 @@ def _record(outcome: Outcome[AlignJob, AlignmentRecord]) -> tuple[AlignmentRecor
     reasons = {ImageError: "unreadable", WorkerDied: "worker_died"}
     reason = next((word for kind, word in reasons.items() if isinstance(error, kind)), "failed")
     record = AlignmentRecord(
-        job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "failed", reason, {"detail": error.cause}
+        job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "failed", reason, _told(error)
     )
     return record, error.cause
+
+
+def _told(error: DpedError) -> Json:
+    return {"detail": error.cause, "remedy": error.remedy}
 
 
 def _summary(report: AlignReport) -> str:

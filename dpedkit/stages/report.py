@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from dpedkit.files import write_atomic
 from dpedkit.images import encode_jpeg, shrink
+from dpedkit.stages.templates import render
 from dpedkit.types import U8
 
 _WHOLE_PX = 560
@@ -78,10 +77,8 @@ class Report:
 
 def write_report(path: Path, report: Report) -> None:
     """Write the page; it needs no other file and no network."""
-    source = resources.files("dpedkit.stages").joinpath("report.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     fields = {name: getattr(report, name) for name in Report.__slots__}
-    write_atomic(path, environment.from_string(source).render(fields).encode())
+    write_atomic(path, render("report.html", fields).encode())
 
 
 def make_picture(caption: str, views: Mapping[str, U8]) -> Picture:
