@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dpedkit.errors import NoWorkspace, SettingsError, StorageError, UsageError
-from dpedkit.files import atomic_file, sha256_file, write_atomic
+from dpedkit.files import atomic_file, atomic_folder, sha256_file, write_atomic
 from dpedkit.workspace import SETTINGS_FILE, Settings, create_workspace, find_workspace, unused_name
 
 
@@ -69,6 +69,22 @@ def test_an_atomic_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
     assert sha256_file(path) == hashlib.sha256(b"old").hexdigest()
+
+
+def test_an_atomic_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "pages"
+    with pytest.raises(KeyError), atomic_folder(path) as half:
+        (half / "first").write_bytes(b"1")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    with atomic_folder(path) as half:
+        (half / "first").write_bytes(b"1")
+        assert not path.exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["pages"]
+    assert (path / "first").read_bytes() == b"1"
+    with pytest.raises(StorageError, match="pages"), atomic_folder(path) as half:
+        (half / "first").write_bytes(b"2")
+    assert (path / "first").read_bytes() == b"1"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

@@ -100,6 +100,11 @@ class Bar:
     trusted: int
     others: int
 
+    @property
+    def windows(self) -> int:
+        """How many there are in all."""
+        return self.trusted + self.others
+
 
 @dataclass(frozen=True, slots=True)
 class Detail:
@@ -174,7 +179,7 @@ def histogram(alignment: Alignment) -> list[Bar]:
     off = np.linalg.norm(residuals(alignment), axis=1)
     if not trusted.any():
         return []
-    limit = round_up(max(float(np.quantile(off[trusted], 0.99)), 1.5 * alignment.residual_p95_px, 1e-3))
+    limit = round_up(max(1.5 * alignment.residual_p95_px, 1e-3))
     edges = np.linspace(0, limit, _BINS + 1)
     others = alignment.placed.found & ~trusted
     counts = [np.histogram(np.minimum(off[rows], limit), edges)[0].tolist() for rows in (trusted, others)]

@@ -95,7 +95,7 @@ function viewer() {
 
 function patches() {
   const scores = JSON.parse(find("#scores").textContent), rects = [...find("#patches").children], select = find("#score");
-  const label = Object.fromEntries([...select.options].map((option) => [option.value, option.textContent]));
+  const named = [...select.options].slice(1); // the first stands for the verdict
   const mix = (from, to, t) => `rgb(${from.map((c, i) => Math.round(c + (to[i] - c) * t)).join()})`;
   const good = [18, 106, 168], middle = [243, 239, 223], bad = [217, 85, 10];
   const paint = () => {
@@ -122,8 +122,14 @@ function patches() {
   find("#patches").addEventListener("pointerover", (event) => {
     const i = rects.indexOf(event.target);
     if (i < 0) return;
-    const told = Object.entries(scores).map(([name, values]) => `${label[name]} ${values[i] ?? "unknown"}`);
-    find("#readout").textContent = `${rects[i].getAttribute("class")}: ${told.join(" · ")}`;
+    const told = [["verdict", rects[i].getAttribute("class")]];
+    for (const option of named) told.push([option.textContent, scores[option.value][i] ?? "unknown"]);
+    find("#readout").replaceChildren(...told.map(([name, value]) => {
+      const both = document.createElement("span"), strong = document.createElement("b");
+      strong.textContent = value;
+      both.append(`${name} `, strong);
+      return both;
+    }));
   });
   select.addEventListener("input", paint);
   paint();
