@@ -6,7 +6,8 @@
     │   ├── SettingsError         2
     │   └── RecipeError           2
     ├── ImageError                1   a photo that cannot be read or written
-    │   └── ImageTooLarge         1
+    │   ├── ImageTooLarge         1
+    │   └── OutOfMemory           1   ... or worked on, with the memory there is
     ├── CorpusError               1   the index and the files do not hold what a stage needs
     │   └── KnownPhoto            1   a photo that the corpus holds in another place already
     ├── StorageError              1   full disk, missing rights, a lock held by someone else
@@ -14,6 +15,7 @@
     ├── TrainError                1   a run that cannot start or has gone wrong
     │   └── WeightsError          1   a weight file that is missing, foreign or corrupt
     ├── WorkerDied                1   a native library took its worker process down
+    ├── ClusterError              1   a Dask cluster that does not answer, has no workers or has the wrong ones
     ├── MissingExtra              1   an optional package is not installed
     └── CameraError               4   a device is missing or failed
         ├── CameraNotFound        4
@@ -72,6 +74,10 @@ class ImageTooLarge(ImageError):
     """A photo whose header announces more pixels than the limit."""
 
 
+class OutOfMemory(ImageError):
+    """A photo that cannot be read or worked on with the memory there is."""
+
+
 class CorpusError(DpedError):
     """The index and the files do not hold what a stage needs."""
 
@@ -117,6 +123,10 @@ class WeightsError(TrainError):
 
 class WorkerDied(DpedError):
     """A native library took its worker process down (segmentation fault, out of memory, killed)."""
+
+
+class ClusterError(DpedError):
+    """A Dask cluster that does not answer, has no workers, or has workers that cannot do this work."""
 
 
 class MissingExtra(DpedError):

@@ -1,4 +1,7 @@
-"""One pure function over many items, in worker processes that may die without taking the run along."""
+"""One pure function over many items, in worker processes that may die without taking the run along.
+
+The workers are processes of this machine, or those of a Dask cluster (dpedkit.cluster).
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,35 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from dpedkit import memory
 from dpedkit.errors import DpedError, WorkerDied
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+
+NEED_BYTES = 800_000_000
+"""What one worker should have: a 20 MP photo and a 13 MP one, the libraries included (docs/alignment.md)."""
+
+_KEPT_FREE = 0.1  # of the memory: for the command itself and for what else grows meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
     """Who does the work.
 
-    jobs  worker processes; 0: one per processor
+    jobs        worker processes of this machine; 0: one per processor, or fewer where there is little memory
+    cluster     "tcp://HOST:PORT" of a Dask scheduler: its workers do the work instead; "" is this machine
+    patience_s  how long to wait for a cluster's workers to come, at the start or when all are lost
     """
 
     jobs: int = 0
+    cluster: str = ""
+    patience_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +59,65 @@ def processors() -> int:
 
 
 def run_parallel(
-    function: Callable[[Item], Value], items: Iterable[Item], *, workers: Workers, timeout_s: float = 600.0
+    function: Callable[[Item], Value],
+    items: Iterable[Item],
+    *,
+    workers: Workers,
+    timeout_s: float = 600.0,
+    folder: Path | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Outcome[Item, Value]]:
     """Yield an Outcome for each item, in order; at most a few items per worker are in flight.
 
     function   importable, pure; it may raise DpedError for its item
     workers    who does it
     timeout_s  a worker that needs longer for one item is ended, and the item reported
+    folder     what the workers must see as this process does: the items name files there
+    say        gets a line when there is less help than one would think
 
     A worker that dies (a native decoder crashed, the kernel killed it) is replaced; its item's error is WorkerDied.
-    Other exceptions are bugs and stop the run.
+    An item that needs more memory than its worker may take ends as OutOfMemory. Other exceptions are bugs and stop
+    the run.
+
+    Raises:
+        ClusterError, UsageError: there is no such cluster, or it cannot do this work.
     """
-    jobs = workers.jobs or processors()
+    if workers.cluster:
+        from dpedkit.cluster import run_on_cluster
+
+        return run_on_cluster(function, items, workers=workers, timeout_s=timeout_s, folder=folder, say=say)
+    return _run_here(function, items, workers.jobs, timeout_s, say)
+
+
+def perform(function: Callable[[Item], Value], item: Item) -> Value:
+    """Do one item's work, in a worker.
+
+    Raises:
+        OutOfMemory: it takes more memory than this process may have.
+    """
+    try:
+        return function(item)
+    except Exception as error:
+        if not memory.is_lack_of_memory(error):
+            raise
+        raise memory.out_of_memory(item) from None
+
+
+def _run_here(
+    function: Callable[[Item], Value],
+    items: Iterable[Item],
+    wanted: int,
+    timeout_s: float,
+    say: Callable[[str], None],
+) -> Iterator[Outcome[Item, Value]]:
+    jobs, limit_bytes = _shares(wanted, say)
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-    pool = ProcessPool(max_workers=jobs, context=context, initializer=_calm_threads)
+    pool = ProcessPool(max_workers=jobs, context=context, initializer=_begin, initargs=[limit_bytes])
     waiting: deque[tuple[Item, Future[Value]]] = deque()
     finished = False
     try:
         for item in items:
-            waiting.append((item, pool.schedule(function, args=[item], timeout=timeout_s)))
+            waiting.append((item, pool.schedule(perform, args=[function, item], timeout=timeout_s)))
             if len(waiting) > 2 * jobs:
                 yield _outcome(*waiting.popleft(), timeout_s)
         while waiting:
@@ -77,20 +131,44 @@ def run_parallel(
         pool.join()
 
 
+def _shares(wanted: int, say: Callable[[str], None]) -> tuple[int, int | None]:
+    """Return how many workers there will be, and how much memory each may take: together no more than is free."""
+    free = memory.available_bytes()
+    most = wanted or processors()
+    if free is None:
+        return most, None
+    free = int(free * (1 - _KEPT_FREE))
+    jobs = wanted or min(most, max(1, free // NEED_BYTES))
+    if jobs < most:
+        say(f"{free / 1e9:.1f} GB of memory are free: {jobs} of {most} processors will work (--jobs N to insist)")
+    return jobs, free // jobs
+
+
 def _outcome(item: Item, future: Future[Value], timeout_s: float) -> Outcome[Item, Value]:
     try:
         return Outcome(item, future.result(), None)
     except DpedError as error:
         return Outcome(item, None, error)
     except FutureTimeoutError:
-        return Outcome(item, None, WorkerDied(f"{item}: not done after {timeout_s:g} s, given up"))
+        return Outcome(item, None, given_up(item, timeout_s))
     except ProcessExpired as error:
-        cause = f"{item}: its worker process died (exit code {error.exitcode})"
-        return Outcome(item, None, WorkerDied(cause, "a native library crashed on it: leave it out, the rest went on"))
+        return Outcome(item, None, died(item, f"its worker process died (exit code {error.exitcode})"))
 
 
-def _calm_threads() -> None:
-    """Keep each worker to one thread: the workers are the parallelism, and results do not depend on their number."""
+def given_up(item: object, timeout_s: float) -> WorkerDied:
+    """Return the error of an item that took too long."""
+    return WorkerDied(f"{item}: not done after {timeout_s:g} s, given up")
+
+
+def died(item: object, how: str) -> WorkerDied:
+    """Return the error of an item that took its worker down."""
+    return WorkerDied(f"{item}: {how}", "a native library crashed on it: leave it out, the rest went on")
+
+
+def _begin(limit_bytes: int | None) -> None:
+    """Keep a worker to one thread and its share of memory: the workers are the parallelism, whatever their number."""
     for variable in ("OPENCV_FOR_THREADS_NUM", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = "1"  # read when the library is first imported, which is after this
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that started them
+    if limit_bytes is not None:
+        memory.limit_this_process(limit_bytes)

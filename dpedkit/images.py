@@ -17,6 +17,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from dpedkit import exif as exif_tags
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
 from dpedkit.files import atomic_file, storage_error
+from dpedkit.memory import is_lack_of_memory, out_of_memory
 from dpedkit.types import U8
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
@@ -86,6 +87,7 @@ def read_rgb(path: Path, *, limit_px: int = LIMIT_PX) -> U8:
     Raises:
         ImageError: missing, truncated, corrupt or of an unknown kind; the message names the file.
         ImageTooLarge: its header announces more than `limit_px` pixels.
+        OutOfMemory: its pixels do not fit.
         MissingExtra: a HEIC file, and pillow-heif is not installed.
     """
     return read_photo(path, limit_px=limit_px).rgb
@@ -195,7 +197,9 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
         ) from error
     except PermissionError as error:
         raise storage_error(error, path) from error
-    except Exception as error:  # decoders raise whatever hostile bytes lead them to, MemoryError included
+    except Exception as error:  # decoders raise whatever hostile bytes lead them to
+        if is_lack_of_memory(error):
+            raise out_of_memory(path) from error
         reason = "not a photo of a known kind" if isinstance(error, UnidentifiedImageError) else str(error)
         raise ImageError(
             f"{path}: {reason or type(error).__name__}", "take the original again, or leave it out"

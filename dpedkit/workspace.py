@@ -66,10 +66,12 @@ class Settings(Table):
 
     database  "sqlite:///FILE" relative to the workspace, or any SQLAlchemy URL
     jobs      worker processes for align and build-patches; 0: one per processor
+    cluster   "tcp://HOST:PORT" of a Dask scheduler whose workers do that work instead
     """
 
     database: str = "sqlite:///corpus.db"
     jobs: int = Field(0, ge=0)
+    cluster: str = ""
     images: ImageSettings = ImageSettings()
     align: AlignSettings = AlignSettings()
     patches: PatchSettings = PatchSettings()
@@ -81,6 +83,7 @@ SETTINGS_TEMPLATE = """\
 
 database = "sqlite:///corpus.db"   # relative to this folder, or postgresql+psycopg://USER@HOST/NAME
 jobs = 0                           # worker processes; 0: one per processor
+# cluster = "tcp://HOST:8786"      # left out: this machine; else a Dask scheduler, whose workers do the work
 
 [images]
 limit_mp = 178                     # larger photos are refused as decompression bombs

@@ -11,7 +11,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("align", "capture", "db", "train")
-GROUND = ("errors", "types", "files", "exif", "images", "settings", "workspace", "executor", "progress")
+GROUND = (
+    "errors",
+    "types",
+    "files",
+    "exif",
+    "images",
+    "settings",
+    "workspace",
+    "memory",
+    "executor",
+    "cluster",
+    "remote",
+    "progress",
+)
 
 # package -> where it may be imported, as prefixes of module names
 OWNERS = {
@@ -28,10 +41,14 @@ OWNERS = {
         "dpedkit.measures",
         "dpedkit.capture.simulate",
         "dpedkit.capture.clock_board",
+        "dpedkit.remote",
     ),
     "gphoto2": ("dpedkit.capture.drivers.gphoto2",),
     "adb_shell": ("dpedkit.capture.drivers.adb", "dpedkit.capture.simulate.adb"),
     "pebble": ("dpedkit.executor",),
+    "distributed": ("dpedkit.cluster", "dpedkit.remote"),
+    "dask": ("dpedkit.cluster",),
+    "threadpoolctl": ("dpedkit.remote",),
     "matplotlib": ("dpedkit.stages.charts",),
     "jinja2": ("dpedkit.stages.templates",),
 }

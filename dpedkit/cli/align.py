@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, marked, pass_app, table
-from dpedkit.cli.options import dry_run_option, jobs_option
+from dpedkit.cli.options import chosen_workers, dry_run_option, workers_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,11 +28,18 @@ if TYPE_CHECKING:
 @click.option("--compare-modes", is_flag=True, help="Try both modes on the same photos and show what each would keep.")
 @click.option("--report", is_flag=True, help="Then write an HTML page for each pair, and an index of all.")
 @click.option("--limit", type=click.IntRange(1), help="With --compare-modes: at most so many pairs.")
-@jobs_option
+@workers_options
 @dry_run_option
 @pass_app
 def align(
-    app: App, mode: Mode | None, compare_modes: bool, report: bool, limit: int | None, jobs: int, dry_run: bool
+    app: App,
+    mode: Mode | None,
+    compare_modes: bool,
+    report: bool,
+    limit: int | None,
+    jobs: int | None,
+    cluster: str | None,
+    dry_run: bool,
 ) -> int:
     """Align every phone photo to the DSLR photo of its shot; only what is missing is done.
 
@@ -44,10 +51,9 @@ def align(
     dpedkit align --mode paper                   one homography, as published
     dpedkit align --report                       and pages to look at every pair, refused ones too
     dpedkit align --compare-modes --limit 20     both on 20 pairs; nothing is stored
+    dpedkit align --cluster tcp://head:8786      on the workers of a Dask scheduler
     """
-    from dpedkit.executor import Workers
-
-    workers = Workers(jobs or app.workspace.settings.jobs)
+    workers = chosen_workers(app.workspace.settings, jobs, cluster)
     if limit is not None and not compare_modes:
         raise click.UsageError("--limit goes with --compare-modes")
     if report and compare_modes:

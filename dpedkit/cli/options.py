@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import click
 
-jobs_option = click.option(
-    "--jobs",
-    type=click.IntRange(0),
-    default=0,
-    help="Worker processes; 0: as dpedkit.toml says, else one per processor.",
-)
+if TYPE_CHECKING:
+    from dpedkit.executor import Workers
+    from dpedkit.workspace import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def workers_options(command: F) -> F:
+    """Add --jobs and --cluster; `chosen_workers` says what they mean together."""
+    jobs = click.option(
+        "--jobs",
+        type=click.IntRange(0),
+        help="Worker processes on this machine; 0: one per processor. Left out: as dpedkit.toml says.",
+    )
+    cluster = click.option(
+        "--cluster",
+        metavar="tcp://HOST:PORT",
+        help="Let the workers of this Dask scheduler do the work; all must see the workspace's folder.",
+    )
+    return jobs(cluster(command))
+
+
+def chosen_workers(settings: Settings, jobs: int | None, cluster: str | None) -> Workers:
+    """Return who does the work: as typed, else as dpedkit.toml says."""
+    from dpedkit.executor import Workers
+
+    if jobs is not None and cluster is not None:
+        raise click.UsageError("--jobs is for this machine, --cluster for others: give one of them")
+    if jobs is not None:
+        return Workers(jobs)
+    return Workers(settings.jobs, cluster=settings.cluster if cluster is None else cluster)
+
+
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")

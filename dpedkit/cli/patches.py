@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
-from dpedkit.cli.options import dry_run_option, jobs_option
+from dpedkit.cli.options import chosen_workers, dry_run_option, workers_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 @click.option(
     "--gates", metavar="NAME|FILE", help="Which patches to keep: default, paper, your own; see `dpedkit gates`."
 )
-@jobs_option
+@workers_options
 @dry_run_option
 @pass_app
-def build_patches(app: App, /, jobs: int, dry_run: bool, **given: int | str | None) -> int:
+def build_patches(app: App, /, jobs: int | None, cluster: str | None, dry_run: bool, **given: int | str | None) -> int:
     """Cut matched patches from every aligned pair, score and judge them, and split the shots.
 
     Only what is missing is done. What is not said here is as dpedkit.toml says under [patches]. Another size, stride,
@@ -44,8 +44,8 @@ def build_patches(app: App, /, jobs: int, dry_run: bool, **given: int | str | No
     dpedkit build-patches --gates paper                keep what the paper would keep
     dpedkit build-patches --size 64 --stride 32        smaller ones that overlap
     dpedkit build-patches --count 200 --match curve    200 a pair, the DSLR in the phone's tone
+    dpedkit build-patches --cluster tcp://head:8786    on the workers of a Dask scheduler
     """
-    from dpedkit.executor import Workers
     from dpedkit.settings import check
     from dpedkit.stages.patches import build_patches as build
     from dpedkit.workspace import PatchSettings
@@ -57,7 +57,7 @@ def build_patches(app: App, /, jobs: int, dry_run: bool, **given: int | str | No
     report = build(
         app.workspace,
         wanted=check(PatchSettings, settings.patches.model_dump() | said, "build-patches"),
-        workers=Workers(jobs or settings.jobs),
+        workers=chosen_workers(settings, jobs, cluster),
         dry_run=dry_run,
         progress=app.progress(),
     )

@@ -20,7 +20,7 @@ from dpedkit.align import (
     refit,
 )
 from dpedkit.db import AlignmentRecord, Corpus, open_corpus
-from dpedkit.errors import CorpusError, DpedError, ImageError, WorkerDied
+from dpedkit.errors import CorpusError, DpedError, ImageError, OutOfMemory, WorkerDied
 from dpedkit.executor import Outcome, Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -111,7 +111,7 @@ def align_pairs(
 
 def _run(corpus: Corpus, todo: list[AlignJob], workers: Workers, progress: Progress, report: AlignReport) -> None:
     progress.start("align", len(todo))
-    for outcome in run_parallel(align_files, todo, workers=workers):
+    for outcome in run_parallel(align_files, todo, workers=workers, folder=corpus.root, say=progress.say):
         record, detail = _record(outcome)
         corpus.store.add_alignment(record)
         report.results.append(PairResult(outcome.item.pair, record.status, record.reason, detail, record.residual_px))
@@ -187,7 +187,7 @@ def _record(outcome: Outcome[AlignJob, AlignmentRecord]) -> tuple[AlignmentRecor
     if outcome.value is not None:
         return outcome.value, outcome.value.model.get("detail", "")
     error = outcome.error or DpedError("no result")
-    reasons = {ImageError: "unreadable", WorkerDied: "worker_died"}
+    reasons = {OutOfMemory: "out_of_memory", ImageError: "unreadable", WorkerDied: "worker_died"}
     reason = next((word for kind, word in reasons.items() if isinstance(error, kind)), "failed")
     record = AlignmentRecord(
         job.key, job.phone_sha256, job.dslr_sha256, str(ALGORITHM_VERSION), "failed", reason, _told(error)

@@ -102,7 +102,7 @@ def compare_modes(workspace: Workspace, *, workers: Workers, limit: int | None, 
     progress.start("compare", len(jobs))
     found: dict[tuple[str, str], list[PairOutcome]] = {}
     failures = {}
-    for outcome in run_parallel(compare_files, jobs, workers=workers):
+    for outcome in run_parallel(compare_files, jobs, workers=workers, folder=workspace.root, say=progress.say):
         if outcome.value is None:
             failures[str(outcome.item)] = outcome.error.cause if outcome.error else "no result"
         else:

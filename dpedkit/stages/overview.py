@@ -92,6 +92,7 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "safetensors": ("safetensors", "train", "checkpoints"),
     "matplotlib": ("matplotlib", "train", "curves in reports"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
+    "distributed": ("distributed", "cluster", "work on many machines"),
 }
 CORE = ("numpy", "scipy", "opencv-python-headless", "pillow", "sqlalchemy", "pandas", "pydantic", "click", "rich")
 

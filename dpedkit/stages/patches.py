@@ -164,7 +164,7 @@ def _cut(
     if not jobs:
         return
     progress.start("build-patches", len(jobs))
-    for outcome in run_parallel(cut_files, jobs, workers=workers):
+    for outcome in run_parallel(cut_files, jobs, workers=workers, folder=corpus.root, say=progress.say):
         job, cut = outcome.item, outcome.value
         if isinstance(outcome.error, StorageError):
             raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
