@@ -34,7 +34,7 @@ from dpedkit.remote import Expected, complaint, own_versions, remedy, work
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-_CONNECT_S = 10.0
+_CONNECT_S = 5.0
 _LOOK_S = 1.0  # how often the cluster is looked at while one waits for it
 _RESTART_S = 5.0  # for a worker to end by itself, before it is killed
 _FETCH_S = 60.0  # for what a task gave to come here; if it was lost on the way, it is done again
@@ -91,11 +91,11 @@ class _Crew(Generic[Item, Value]):
         with _token(self.expected) as expected:
             found = self.client.run(complaint, expected, on_error="return")
         for address, wrong in found.items():
-            if isinstance(wrong, ImportError):
+            if isinstance(wrong, OSError):
+                continue  # it has gone meanwhile
+            if isinstance(wrong, Exception):
                 raise ClusterError(f"worker {address} has no dpedkit, or another one: {wrong}", remedy(self.expected))
-            if isinstance(wrong, Exception) and not isinstance(wrong, OSError):  # then it has gone meanwhile
-                raise wrong
-            if isinstance(wrong, str) and wrong:
+            if wrong:
                 raise ClusterError(wrong, remedy(self.expected))
 
     def outcomes(self, items: Iterable[Item]) -> Iterator[Outcome[Item, Value]]:

@@ -165,10 +165,15 @@ def died(item: object, how: str) -> WorkerDied:
     return WorkerDied(f"{item}: {how}", "a native library crashed on it: leave it out, the rest went on")
 
 
-def _begin(limit_bytes: int | None) -> None:
-    """Keep a worker to one thread and its share of memory: the workers are the parallelism, whatever their number."""
+def one_thread_each() -> None:
+    """Keep the libraries that are not imported yet to one thread: the workers are the parallelism."""
     for variable in ("OPENCV_FOR_THREADS_NUM", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"  # read when the library is first imported, which is after this
+        os.environ[variable] = "1"
+
+
+def _begin(limit_bytes: int | None) -> None:
+    """Make a worker of a new process, before it imports anything: one thread, and its share of memory."""
+    one_thread_each()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that started them
     if limit_bytes is not None:
         memory.limit_this_process(limit_bytes)

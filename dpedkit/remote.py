@@ -18,7 +18,7 @@ from distributed import Worker, get_worker
 from threadpoolctl import threadpool_limits
 
 from dpedkit.errors import ClusterError
-from dpedkit.executor import perform
+from dpedkit.executor import one_thread_each, perform
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -50,7 +50,8 @@ def work(function: Callable[[Item], Value], item: Item, expected: Expected) -> V
     """
     if wrong := complaint(expected, get_worker()):
         raise ClusterError(wrong, remedy(expected))
-    cv2.setNumThreads(1)  # for the rest of this process: other tasks may run beside this one
+    one_thread_each()
+    cv2.setNumThreads(1)  # what is imported already; and for good, since other tasks may run beside this one
     threadpool_limits(limits=1)
     return perform(function, item)
 
