@@ -146,6 +146,7 @@ def test_missing_vgg_weights_leave_no_run_in_the_way(cli: CommandLine, workspace
         ("torch", ["evaluate"], "pip install 'dpedkit[train]'"),
         ("adb_shell", ["devices", "--rig", "tripod"], "pip install 'dpedkit[capture]'"),
         ("gphoto2", ["capture"], "pip install 'dpedkit[capture]'"),
+        ("distributed", ["align", "--compare-modes", "--cluster", "tcp://head:8786"], "pip install 'dpedkit[cluster]'"),
     ],
 )
 def test_a_missing_extra_says_how_to_get_it(

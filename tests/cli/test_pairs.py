@@ -6,11 +6,11 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from command_line import CommandLine, shards, tree, wait_until
+from corpus_facts import facts, rows_done
 
 from dpedkit.db import open_corpus
 
@@ -116,18 +116,6 @@ def test_imported_photos_go_down_the_same_line(cli: CommandLine, folders: Path, 
     assert cli.json("build-patches", cwd=ws)["kept"] > 0
 
 
-def facts(ws: Path) -> dict[str, Any]:
-    """What align and build-patches leave: alignments, patches with scores and splits, shards."""
-    with open_corpus(ws) as corpus:
-        pairs, patches, shots = corpus.pairs(), corpus.patches(), corpus.shots()
-    return {
-        "pairs": pairs.to_dict("records"),
-        "patches": patches.to_dict("records"),
-        "splits": shots[["shot", "split"]].to_dict("records"),
-        "shards": shards(ws),
-    }
-
-
 def test_align_does_what_is_missing(cli: CommandLine, workspace: Stages, finished: Stages) -> None:
     root = workspace("aligned")
     before = tree(root)
@@ -163,12 +151,6 @@ def test_build_patches_does_what_is_missing(cli: CommandLine, workspace: Stages,
 def processes_in(folder: Path) -> list[int]:
     """Return the processes that work in a folder."""
     return [process.pid for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]
-
-
-def rows_done(ws: Path, stage: str) -> int:
-    with open_corpus(ws) as corpus:
-        pairs = corpus.pairs()
-    return int((pairs["status"] != "new").sum() if stage == "align" else pairs["shard"].notna().sum())
 
 
 @pytest.mark.parametrize(
