@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
-import subprocess
+import signal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,14 +25,16 @@ class Browser:
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--remote-debugging-pipe"]
-        self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{theirs_in} 4>&{theirs_out}', "chromium", *flags, "about:blank"],
-            pass_fds=(theirs_in, theirs_out),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (theirs_in, theirs_out)]
+        quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        theirs = [
+            (os.POSIX_SPAWN_DUP2, fd, number) for fd, number in zip(high, (3, 4), strict=True)
+        ]  # as Chromium wants
+        self._process = os.posix_spawnp(
+            "chromium", ["chromium", *flags, "about:blank"], os.environ, file_actions=[*quiet, *theirs]
         )
-        os.close(theirs_in)
-        os.close(theirs_out)
+        for fd in (theirs_in, theirs_out, *high):
+            os.close(fd)
         self._numbers, self._heard, self._session = itertools.count(1), b"", ""
         self.errors: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
@@ -46,8 +49,8 @@ class Browser:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
         os.close(self._to)
         os.close(self._from)
 

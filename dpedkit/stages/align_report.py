@@ -97,7 +97,7 @@ class _Book:
     def __init__(self, workspace: Workspace, corpus: Corpus, folder: Path) -> None:
         self._workspace, self._corpus, self._folder = workspace, corpus, folder
         pairs = [pair for pair in rows(corpus.pairs()) if pair.status in _TRIED]
-        views = {_slug(pair): _view(corpus, pair) for pair in pairs}
+        views = {_slug(pair): _view(workspace, corpus, pair) for pair in pairs}
         self.views = sorted(views.values(), key=_badness)
         self._pairs = {_slug(pair): pair for pair in pairs}
         self._lenses = {
@@ -175,7 +175,7 @@ def _slug(pair: Any) -> str:
     return f"{readable}-{_hash(pair.shot, pair.phone, pair.dslr)[:8]}"
 
 
-def _view(corpus: Corpus, pair: Any) -> PairView:
+def _view(workspace: Workspace, corpus: Corpus, pair: Any) -> PairView:
     told = corpus.alignment_model(pair.alignment) if pair.status != "aligned" else {}
     return PairView(
         slug=_slug(pair),
@@ -185,7 +185,7 @@ def _view(corpus: Corpus, pair: Any) -> PairView:
         dslr=pair.dslr,
         status=pair.status,
         reason=_text(pair.reason),
-        detail=told.get("detail", ""),
+        detail=told.get("detail", "").replace(f"{workspace.root}/", ""),  # pages may be moved with the workspace
         remedy=told.get("remedy", ""),
         mode=pair.mode,
         residual_px=_number(pair.residual_px),
