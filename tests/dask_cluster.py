@@ -48,7 +48,8 @@ class DaskCluster:
     def _start(
         self, *words: object, within: tuple[str, ...] = (), env: Mapping[str, str] = {}
     ) -> subprocess.Popen[bytes]:
-        path = os.pathsep.join([env.get("PYTHONPATH", ""), str(TESTS)]).strip(os.pathsep)
+        paths = (env.get("PYTHONPATH"), str(TESTS), os.environ.get("PYTHONPATH"))
+        path = os.pathsep.join(filter(None, paths))
         with (self.folder / f"{len(self._processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*within, str(DASK), *map(str, words), "--no-dashboard"],

@@ -71,6 +71,17 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(cluster: Dask
     assert f"dask worker {cluster.address}" in caught.value.remedy
 
 
+def test_a_lost_scheduler_is_told(cluster: DaskCluster) -> None:
+    cluster.start_worker()
+    outcomes = run_parallel(square, range(10_000), workers=Workers(cluster=cluster.address))
+    assert next(outcomes).value == 0
+    cluster.scheduler.kill()
+    with pytest.raises(ClusterError) as caught:
+        list(outcomes)
+    assert caught.value.cause == f"the Dask scheduler at {cluster.address} is gone"
+    assert "run the same command" in caught.value.remedy
+
+
 def test_nothing_to_do_needs_no_cluster() -> None:
     assert list(run_parallel(square, [], workers=Workers(cluster="tcp://127.0.0.1:9"))) == []
 
