@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,16 @@ def test_a_foreign_worker_is_named(cluster: DaskCluster, tmp_path: Path, startup
     assert error.cause.startswith("worker tcp://127.0.0.1:")
     assert wrong in error.cause
     assert "same Python, dpedkit and packages" in error.remedy
+
+
+def test_a_foreign_worker_that_comes_later_is_named_too(cluster: DaskCluster, tmp_path: Path) -> None:
+    cluster.start_worker()
+    outcomes = run_parallel(square, itertools.count(), workers=Workers(cluster=cluster.address))
+    assert next(outcomes).value == 0
+    (tmp_path / "sitecustomize.py").write_text(OTHER_NUMPY)
+    cluster.start_worker(env={"PYTHONPATH": str(tmp_path)})
+    with pytest.raises(ClusterError, match=r"has numpy 1\.0, this command has "):
+        deque(outcomes, maxlen=0)
 
 
 def test_a_worker_that_does_not_see_the_folder_is_named(cluster: DaskCluster, tmp_path: Path) -> None:

@@ -30,7 +30,11 @@ class Rate(ProgressColumn):
         speed = task.finished_speed or task.speed
         if not speed:
             return Text("")
-        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="progress.data.speed")
+        return Text(_rate(speed), style="progress.data.speed")
+
+
+def _rate(speed: float) -> str:
+    return f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each"
 
 
 class Bar:
@@ -101,8 +105,9 @@ class Lines:
         now = time.monotonic()
         if now - self._printed >= _LINE_EVERY_S and self._step:
             self._printed = now
-            left = (now - self._began) / self._step * (self._total - self._step)
-            self.say(f"{self._task}: {self._step}/{self._total}, {left:.0f} s left {self._note}".rstrip())
+            speed = self._step / (now - self._began)
+            left = f"{_rate(speed)}, {(self._total - self._step) / speed:.0f} s left"
+            self.say(f"{self._task}: {self._step}/{self._total}, {left} {self._note}".rstrip())
 
     def done(self, summary: str = "") -> None:
         """End the task."""
