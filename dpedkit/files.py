@@ -40,9 +40,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success fsync its files and rename it to `path`, which must be new.
+    """Yield a temporary folder beside `path`; on success fsync its files and rename it to `path`.
 
-    On any exception it is removed; its name is of the kind that `atomic_file` uses.
+    On any exception it is removed, and so it is where `path` holds files already: what is there stays. Its name is of
+    the kind that `atomic_file` uses.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written.
@@ -56,9 +57,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         keep(temporary, path)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError):
+        if not isinstance(error, OSError):
+            raise
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise storage_error(error, path) from error
-        raise
 
 
 def keep(temporary: Path, path: Path) -> None:

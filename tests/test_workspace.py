@@ -82,9 +82,12 @@ def test_an_atomic_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         assert not path.exists()
     assert [p.name for p in tmp_path.iterdir()] == ["pages"]
     assert (path / "first").read_bytes() == b"1"
-    with pytest.raises(StorageError, match="pages"), atomic_folder(path) as half:
+    with atomic_folder(path) as half:
         (half / "first").write_bytes(b"2")
     assert (path / "first").read_bytes() == b"1"
+    assert [p.name for p in tmp_path.iterdir()] == ["pages"]
+    with pytest.raises(StorageError, match="pages"), atomic_folder(tmp_path / "nowhere" / "pages"):
+        pass
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")

@@ -148,12 +148,16 @@ def _facts(job: PageJob, alignment: Alignment) -> Facts:
     warp, placed, view = alignment.warp, alignment.placed, job.view
     x, y = (side / 2 for side in warp.phone_size)
     (left, top), (right, bottom) = alignment.phone_to_dslr(np.array([[x, y], [x + 1, y]])).tolist()
+    turned = math.degrees(math.atan2(bottom - top, right - left))
     facts = [
         ("mode", alignment.mode),
         (f"photo of {view.phone}", _size(warp.phone_size)),
         (f"photo of {view.dslr}", _size(warp.dslr_size)),
         ("scale", f"{warp.scale():.4f} px of {view.dslr} per px of {view.phone}"),
-        ("rotation", f"{math.degrees(math.atan2(bottom - top, right - left)):+.2f}°"),
+        (
+            "rotation",
+            f"{abs(turned):.2f}° {'clockwise' if turned > 0 else 'counter-clockwise'}, as {view.dslr} sees it",
+        ),
         ("SIFT matches that agree", str(alignment.inliers)),
         (
             "windows",

@@ -43,10 +43,10 @@ function index() {
 }
 
 function neighbours() {
-  const at = window.PAIRS.indexOf(document.body.dataset.page);
-  const link = (id, name) => { if (name) find(id).href = name; };
-  link("#previous", window.PAIRS[at - 1]);
-  link("#next", window.PAIRS[at + 1]);
+  const pairs = window.PAIRS ?? [], at = pairs.indexOf(document.body.dataset.page); // none while a first report is made
+  const link = (id, name) => { if (at >= 0 && name) find(id).href = name; };
+  link("#previous", pairs[at - 1]);
+  link("#next", pairs[at + 1]);
   document.addEventListener("keydown", (event) => {
     const id = { ArrowLeft: "#previous", ArrowRight: "#next" }[event.key];
     const busy = event.target.matches("input[type=range], input[type=radio], select");

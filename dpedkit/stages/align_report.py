@@ -66,10 +66,14 @@ def write_align_report(workspace: Workspace, *, workers: Workers, progress: Prog
         open_corpus(workspace.root, workspace.settings.database) as corpus,
     ):
         book = _Book(workspace, corpus, folder)
+        for name in _ASSETS:
+            _write(folder / name, resource(name))
         todo = [key for key in book.keys if not is_fresh(book.page(key), book.keys[key])]
         pages.done_before = len(book.keys) - len(todo)
         progress.start("report", len(todo))
-        for outcome in run_parallel(make_page, book.jobs(todo), workers=workers):
+        for outcome in run_parallel(
+            make_page, book.jobs(todo), workers=workers, folder=workspace.root, say=progress.say
+        ):
             if isinstance(outcome.error, StorageError):
                 raise outcome.error  # a full disk is no fault of the pair: the next would end the same way
             if outcome.error:
@@ -78,8 +82,6 @@ def write_align_report(workspace: Workspace, *, workers: Workers, progress: Prog
                 pages.made += 1
             progress.advance()
         progress.done(f"{pages.made} made, {pages.done_before} done before")
-        for name in _ASSETS:
-            _write(folder / name, resource(name))
         _write(folder / "pairs.js", book.order(failed))
         _write(pages.index, index_page(book.views, book.thumbs(failed), failed))
         pages.removed = book.sweep(failed)
