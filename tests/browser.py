@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_WAIT_MS = 20_000
+from command_line import wait_until
 
 
 class Browser:
@@ -60,15 +60,21 @@ class Browser:
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
     def evaluate(self, script: str) -> Any:
-        """Return what an expression comes to on the page, as JSON-able values; a promise is awaited."""
-        told = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        """Return what an expression comes to on the page, as JSON-able values."""
+        told = self._call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
     def wait(self, condition: str) -> None:
-        """Wait until an expression is true on the page."""
-        each = f"new Promise((done, fail) => {{ const ask = () => ({condition}) ? done() : setTimeout(ask, 10); ask();"
-        self.evaluate(f"{each} setTimeout(() => fail('never: ' + {json.dumps(condition)}), {_WAIT_MS}); }})")
+        """Wait until an expression is true on the page, which may be another one by then."""
+        asked = {"expression": f"Boolean({condition})", "returnByValue": True}
+
+        def is_true() -> bool:
+            told = self._ask("Runtime.evaluate", **asked).get("result", {})  # an error: it is just leaving this page
+            found: Any = told.get("result", {}).get("value")
+            return found is True
+
+        wait_until(is_true)
 
     def press(self, key: str, code: int) -> None:
         """Press and release a key, named and numbered as the DOM does."""
@@ -90,6 +96,11 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def _call(self, method: str, **parameters: Any) -> Any:
+        answer = self._ask(method, **parameters)
+        assert "error" not in answer, (method, answer)
+        return answer["result"]
+
+    def _ask(self, method: str, **parameters: Any) -> Any:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -97,8 +108,7 @@ class Browser:
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != number:
             self._note(answer)
-        assert "error" not in answer, (method, answer)
-        return answer["result"]
+        return answer
 
     def _next(self) -> Any:
         while b"\0" not in self._heard:

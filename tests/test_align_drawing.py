@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pair_truth import PHONE as CAMERA
 from pair_truth import make_pair
 
 from dpedkit.align import Alignment, PatchScores, align_pair, resample_dslr
@@ -215,20 +216,36 @@ def test_every_verdict_has_a_colour() -> None:
 
 def test_pictures_are_the_photos_on_the_phones_pixels(tmp_path: Path) -> None:
     pair = make_pair()
-    alignment = align_pair(pair.phone, pair.dslr)
-    for name, photo in (("phone.jpg", pair.phone), ("dslr.jpg", pair.dslr)):
+    dslr = np.ascontiguousarray(pair.dslr[:, :1000])  # which leaves out a part of the phone's view
+    alignment = align_pair(pair.phone, dslr)
+    for name, photo in (("phone.jpg", pair.phone), ("dslr.jpg", dslr)):
         (tmp_path / name).write_bytes(encode_jpeg(photo))
     folder = tmp_path / "pictures"
     draw_aligned(folder, tmp_path / "phone.jpg", tmp_path / "dslr.jpg", alignment, limit_px=10**8)
-    resampled, covered = resample_dslr(pair.phone.shape, pair.dslr, alignment)
+    resampled, covered = resample_dslr(pair.phone.shape, dslr, alignment)
     resampled[~covered] = 235
+    assert 0.1 < covered.mean() < 0.9
     places = details(alignment)
     for name, truth in ((PHONE, pair.phone), (DSLR, resampled)):
+        assert np.abs(read_rgb(folder / name).astype(int) - truth).mean() < 10
         strip = read_rgb(folder / detail_file(name))
         assert strip.shape == (places[0].side, 3 * places[0].side, 3)
         for place, crop in zip(places, np.split(strip, 3, axis=1), strict=True):
             wanted = truth[place.y : place.y + place.side, place.x : place.x + place.side]
             assert np.abs(crop.astype(int) - wanted).mean() < 6
-        assert max(read_rgb(folder / name).shape) <= 1400
-    phone, own, toned = (read_rgb(folder / name).astype(float) for name in (PHONE, DSLR, TONED))
+    phone, own, toned = (read_rgb(folder / name)[covered].astype(float) for name in (PHONE, DSLR, TONED))
     assert np.abs(toned - phone).mean() < 0.7 * np.abs(own - phone).mean()
+
+
+def test_a_large_photo_is_shrunk_but_not_its_details(tmp_path: Path) -> None:
+    pair = make_pair(dataclasses.replace(CAMERA, size=(1800, 1350)))
+    alignment = align_pair(pair.phone, pair.dslr)
+    for name, photo in (("phone.jpg", pair.phone), ("dslr.jpg", pair.dslr)):
+        (tmp_path / name).write_bytes(encode_jpeg(photo))
+    folder = tmp_path / "pictures"
+    draw_aligned(folder, tmp_path / "phone.jpg", tmp_path / "dslr.jpg", alignment, limit_px=10**8)
+    assert read_rgb(folder / PHONE).shape == read_rgb(folder / TONED).shape == (1050, 1400, 3)
+    place = details(alignment)[0]
+    crop = read_rgb(folder / detail_file(PHONE))[:, : place.side]
+    wanted = pair.phone[place.y : place.y + place.side, place.x : place.x + place.side]
+    assert np.abs(crop.astype(int) - wanted).mean() < 6

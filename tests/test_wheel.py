@@ -87,9 +87,11 @@ from dpedkit.capture.rig import rig_template
 from dpedkit.train import load_recipe, recipe_names
 from importlib.resources import files
 print(rig_template("tripod") != rig_template("simulated"), [load_recipe(n).name for n in recipe_names()])
-print(files("dpedkit.stages").joinpath("report.html").is_file(), files("dpedkit").joinpath("py.typed").is_file())
+pages = {file.name for file in files("dpedkit.stages").iterdir()}
+print(pages >= {"report.html", "align_pair.html", "align_index.html", "align_report.css", "align_report.js"})
+print(files("dpedkit").joinpath("py.typed").is_file())
 """
-    assert python("-c", code) == "True ['dped', 'small']\nTrue True\n"
+    assert python("-c", code) == "True ['dped', 'small']\nTrue\nTrue\n"
 
 
 def test_the_command_works(installed: Path, python: Run, tmp_path: Path) -> None:

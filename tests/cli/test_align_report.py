@@ -235,6 +235,8 @@ def test_a_photo_that_cannot_be_read_costs_its_page_only(cli: CommandLine, ws: P
     title, photo = f"{pair['shot']} {pair['phone']}", ws / pair["dslr_path"]
     whole = photo.read_bytes()
     photo.write_bytes(whole[:4000])
+    (refused,) = pairs_of(ws).query("status == 'rejected'").itertuples()
+    shutil.move(ws / refused.dslr_path, ws / "aside.jpg")
     shutil.rmtree(ws / "reports")
     done = cli.run("align", "--report", cwd=ws, code=3)
     assert f"no page {title}: {photo}: " in done.stdout
@@ -243,10 +245,13 @@ def test_a_photo_that_cannot_be_read_costs_its_page_only(cli: CommandLine, ws: P
     assert title in index.text
     assert index.text.count("no page: ") == 1
     assert all(index.target(link).is_file() for link in index.links)
+    assert "this photo cannot be read" in pages_of(ws)[f"{refused.shot} {refused.phone}"].text
     photo.write_bytes(whole)
+    shutil.move(ws / "aside.jpg", ws / refused.dslr_path)
     pages = cli.json("align", "--report", cwd=ws, code=3)["pages"]
-    assert (pages["made"], pages["done_before"], pages["failures"]) == (1, ALL - 1, {})
+    assert (pages["made"], pages["done_before"], pages["failures"]) == (2, ALL - 2, {})
     assert len(pages_of(ws)) == ALL
+    assert "this photo cannot be read" not in pages_of(ws)[f"{refused.shot} {refused.phone}"].text
 
 
 def test_a_kill_costs_nothing_that_was_finished(cli: CommandLine, made: tuple[Path, Any], ws: Path) -> None:
@@ -389,6 +394,9 @@ def test_the_index_filters_and_sorts(made: tuple[Path, Any], browser: Browser) -
     browser.evaluate("document.querySelector('[name=status][value=\"\"]').click()")
     choose(browser, "[name=words]", "WALL co")
     assert browser.evaluate(f"{rows}.length") == 1
+    choose(browser, "[name=words]", "WALL no-such-word")
+    assert browser.evaluate(f"{rows}.length") == 0
+    choose(browser, "[name=words]", "WALL co")
     assert browser.evaluate("document.querySelector('#shown').textContent") == f"1 of {ALL} shown"
     for _ in range(2):
         browser.evaluate("document.querySelectorAll('th[data-sort]')[2].click()")
