@@ -193,7 +193,11 @@ def _connected(address: str) -> Iterator[Client]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)  # versions are compared more closely by `complaint`
             client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ImportError) as error:
+    except ImportError as error:
+        raise ClusterError(
+            f"the scheduler at {address} has another Dask than this machine: {error}", "install the same on both"
+        ) from error
+    except OSError as error:
         host, port = address.removeprefix("tcp://").split(":")
         raise ClusterError(
             f"no Dask scheduler answers at {address}",

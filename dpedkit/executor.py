@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from dpedkit import memory
-from dpedkit.errors import DpedError, WorkerDied
+from dpedkit.errors import DpedError, UsageError, WorkerDied
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -27,6 +27,7 @@ Value = TypeVar("Value")
 NEED_BYTES = 800_000_000
 """What one worker should have: a 20 MP photo and a 13 MP one, the libraries included (docs/alignment.md)."""
 
+_LEAST_BYTES = 300_000_000  # what one takes to start and import its libraries, 0.2 GB, and a little
 _KEPT_FREE = 0.1  # of the memory: for the command itself and for what else grows meanwhile
 
 
@@ -80,7 +81,8 @@ def run_parallel(
     the run.
 
     Raises:
-        ClusterError, UsageError: there is no such cluster, or it cannot do this work.
+        ClusterError: the cluster does not answer or cannot do this work.
+        UsageError: its address is none, or so many workers do not fit into the memory.
     """
     if workers.cluster:
         from dpedkit.cluster import run_on_cluster
@@ -141,6 +143,13 @@ def _shares(wanted: int, say: Callable[[str], None]) -> tuple[int, int | None]:
     jobs = wanted or min(most, max(1, free // NEED_BYTES))
     if jobs < most:
         say(f"{free / 1e9:.1f} GB of memory are free: {jobs} of {most} processors will work (--jobs N to insist)")
+    if free // jobs < _LEAST_BYTES:
+        raise UsageError(
+            f"{jobs} worker processes would have {free // jobs / 1e6:.0f} MB of memory each: too little to start",
+            f"use --jobs {free // _LEAST_BYTES}"
+            if free >= _LEAST_BYTES
+            else "end other programs, or use a larger machine",
+        )
     return jobs, free // jobs
 
 

@@ -14,6 +14,7 @@ import pytest
 from dask_cluster import DaskCluster
 from worker_functions import square
 
+import dpedkit
 from dpedkit.errors import ClusterError, DpedError, UsageError
 from dpedkit.executor import Workers, run_parallel
 
@@ -99,6 +100,17 @@ def test_a_foreign_worker_is_named(cluster: DaskCluster, tmp_path: Path, startup
     assert error.cause.startswith("worker tcp://127.0.0.1:")
     assert wrong in error.cause
     assert "same Python, dpedkit and packages" in error.remedy
+
+
+def test_a_worker_with_other_code_of_the_same_version_is_named(cluster: DaskCluster, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(Path(dpedkit.__file__).parent, tmp_path / "dpedkit"))
+    worker = cluster.start_worker(env={"PYTHONPATH": str(tmp_path)})
+    assert len(list(run_parallel(square, range(3), workers=Workers(cluster=cluster.address)))) == 3
+    worker.kill()
+    with (copy / "images.py").open("a") as module:
+        module.write("# a line more\n")
+    cluster.start_worker(env={"PYTHONPATH": str(tmp_path)})
+    assert "has dpedkit's code " in complaint(cluster.address).cause
 
 
 def test_a_foreign_worker_that_comes_later_is_named_too(cluster: DaskCluster, tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def test_a_huge_photo_fails_by_itself(
     assert summary == "1 aligned, 0 rejected, 1 failed, 0 done before"
     assert "0001_sony.jpg: needs more memory than the " in failed
     assert "MB that its worker may take" in failed
+    error = cli.error("align", "--jobs", 9, cwd=tmp_path / "ws", code=2, preexec_fn=small_machine)
+    assert "9 worker processes would have " in error
+    assert "use --jobs 3" in error
     assert list(cli.json("status", cwd=tmp_path / "ws")["refused"].values()) == ["out_of_memory"]
     (again,) = cli.json("align", "--dry-run", cwd=tmp_path / "ws")["results"]  # on a larger machine, say
     assert again["pair"].endswith("0001 sony")
