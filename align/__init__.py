@@ -37,5 +37,5 @@ __all__ = [
     "resample_dslr",
 ]
 
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 """Part of the key of every stored result: raised whenever the same photos would give other numbers."""

@@ -68,18 +68,19 @@ class MeshFitter:
         self._anchor = np.zeros_like(self._bending)
         self._anchor[0] = 1e-6  # a region without measurements stays where the lens put it
 
-    def fit(self, moved: F64, sigma: F64, stiffness: float) -> Mesh:
+    def fit(self, moved: F64, sigma: F64, stiffness: float, rounds: int = _ROBUST_ROUNDS) -> Mesh:
         """Return the mesh nearest to the displacements, outliers discounted.
 
         moved      [N, 2], displacement measured at each point, px
         sigma      [N], its standard deviation, px; infinity leaves the point out
         stiffness  weight of the bending energy against the measurements
+        rounds     how often outliers are weighed anew
         """
         base = 1.0 / sigma**2
         weight = base
         fixed = stiffness * self._bending + self._anchor
         controls: F64 = np.zeros((fixed.shape[1], 2))
-        for _ in range(_ROBUST_ROUNDS):
+        for _ in range(rounds):
             measured = np.bincount(self._cells.ravel(), (self._products * weight[:, None]).ravel(), fixed.size)
             target = self._gather(moved * weight[:, None])
             controls = solveh_banded(fixed + measured.reshape(fixed.shape), target, lower=True, check_finite=False)

@@ -19,6 +19,7 @@ class AlignOptions:
     min_inliers       matches that must agree on one homography
     min_inlier_ratio  and their share of all matches
     min_contrast      standard deviation of brightness, of 255, below which a photo is blank
+    max_blur          standard deviation of a photo's blur, as a share of its diagonal, above which it is of no use
     max_area_ratio    how many times larger than the other one photo's field of view may be, by area
     min_overlap       share of the phone's photo that the DSLR's must cover
     min_windows       windows that must be placed to sub-pixel accuracy
@@ -34,6 +35,7 @@ class AlignOptions:
     min_inliers: int = 25
     min_inlier_ratio: float = 0.3
     min_contrast: float = 4.0
+    max_blur: float = 0.003
     max_area_ratio: float = 16.0
     min_overlap: float = 0.1
     min_windows: int = 24

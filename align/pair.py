@@ -22,7 +22,7 @@ from dpedkit.align.windows import Grid, Level, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
-_RIGID = 0.7
+_RIGID = 0.85
 _FULL_GRID_PX = 800
 _MIN_SIDE = 32
 _FULL_PX = math.inf
@@ -48,7 +48,7 @@ _PARALLAX = (
     _Pass(1e6, Grid(32, 24, side=40, reach=24), controls=20),
     _Pass(1e6, Grid(32, 24, side=40, reach=8), controls=24),
     _Pass(_FULL_PX, Grid(40, 30, side=64, reach=6), controls=32),
-    _Pass(_FULL_PX, Grid(40, 30, side=64), controls=32),
+    _Pass(_FULL_PX, Grid(64, 48, side=32), controls=40),  # small: a window across an edge tells neither side's place
 )
 
 

@@ -17,9 +17,11 @@ from dpedkit.types import F64, U8, Bools
 
 _USUAL_STIFFNESS = 10.0
 _OTHER_STIFFNESS = (300.0, 0.3, 0.01)
+_TRIAL_ROUNDS = 3  # enough to tell which stiffness is best
 _HOPEFUL = 0.8
 _MUCH_PX = 1.0
 _NARROW = 1.5  # a window weighs a fifth at one node's distance: what lies beyond an edge must not vouch for this side
+_COARSEST, _FINEST = 32, 64  # nodes along the photo's width
 _WORTH = 0.75
 _BLOCK_SIDES = 1.5  # windows are held out in blocks: two that overlap err alike, and one would foretell the other
 _FIT_PX = 0.3
@@ -45,7 +47,7 @@ def fit_mesh(lens: Warp, placed: Placements, controls: int) -> Warp:
     def foretold(stiffness: float) -> float:
         off = np.empty(len(used))
         for held in (even, ~even):
-            mesh = fitter.fit(moved, np.where(held, np.inf, sigma), stiffness)
+            mesh = fitter.fit(moved, np.where(held, np.inf, sigma), stiffness, _TRIAL_ROUNDS)
             off[held] = np.linalg.norm(mesh.displacement(used.phone[held]) - moved[held], axis=1)
         return _cost(off)
 
@@ -100,26 +102,41 @@ class Confidence:
         return blended
 
 
-def map_confidence(warp: Warp, placed: Placements, lens: Lens, shape: tuple[int, int]) -> Confidence:
-    """Weigh the windows that agree with the warp against those that do not, around each node of a grid `shape`.
+def map_confidence(warp: Warp, placed: Placements, lens: Lens) -> Confidence:
+    """Weigh the windows that agree with the warp against those that do not, around each node of a grid.
 
     Where there are no windows, a lens model still holds (it is rigid), as far as the others fix it; a mesh does not.
     """
-    width, height = warp.phone_size
-    spacing = np.array([width / shape[1], height / shape[0]])
-    grid = np.meshgrid(np.linspace(0, width - 1, shape[1]), np.linspace(0, height - 1, shape[0]))
-    nodes = np.stack(grid, axis=-1).reshape(-1, 2)
-    distance = (nodes[:, None] - placed.phone) / spacing
-    near = np.exp(-_NARROW * np.einsum("npc,npc->np", distance, distance))
+    rows, cols = _nodes(warp.phone_size, placed)
+    xs, ys = (np.linspace(0, side - 1, count) for side, count in zip(warp.phone_size, (cols, rows), strict=True))
     agree = fits(warp, placed)
-    good = near @ agree.astype(np.float64)
-    bad = near.sum(axis=1) - good
-    known: F64 = np.zeros(len(nodes))
+    spacing = np.array(warp.phone_size) / (cols, rows)
+    across = _nearness((xs[:, None] - placed.phone[:, 0]) / spacing[0])
+    down = _nearness((ys[:, None] - placed.phone[:, 1]) / spacing[1])
+    good = (down * agree) @ across.T
+    bad = (down * ~agree) @ across.T
+    known: F64 = np.zeros((rows, cols))
     if warp.mesh is None and agree.any():
+        nodes = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
         sure = lens_sigma(warp, placed.take(agree), lens, nodes) <= _KNOWN_PX
-        known = 0.1 * sure.astype(np.float64)
+        known = 0.1 * sure.reshape(rows, cols).astype(np.float64)
     share = (good + known) / (good + bad + 0.1)
-    return Confidence(warp.phone_size, np.rint(255 * share).astype(np.uint8).reshape(shape))
+    return Confidence(warp.phone_size, np.rint(255 * share).astype(np.uint8))
+
+
+def _nodes(size: tuple[int, int], placed: Placements) -> tuple[int, int]:
+    """Return rows and columns of a grid about as dense as the windows."""
+    if not len(placed):
+        return _COARSEST * 3 // 4, _COARSEST
+    extent = np.ptp(placed.phone, axis=0) + placed.side_px
+    spacing = float(np.sqrt(np.prod(extent) / len(placed)))
+    cols = int(np.clip(round(size[0] / spacing), _COARSEST, _FINEST))
+    return cols * 3 // 4, cols
+
+
+def _nearness(steps: F64) -> F64:
+    near: F64 = np.exp(-_NARROW * steps**2)
+    return near
 
 
 def _sigma(placed: Placements) -> F64:

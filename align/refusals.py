@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dpedkit.align.blur import blur_share
 from dpedkit.align.geometry import Warp, frame, overlap_polygon, polygon_area
 from dpedkit.align.options import AlignOptions
+from dpedkit.align.pyramid import Pyramid
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
@@ -18,6 +20,18 @@ def refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
             "blank",
             f"the {name} photo shows nothing: its brightness varies by {spread:.1f} of 255",
             "check the exposure and that no lens is covered, then shoot again",
+        )
+
+
+def refuse_blurred(photo: Pyramid, name: str, options: AlignOptions) -> None:
+    """Refuse a photo that has nothing sharp: no window of it would be found to a pixel, and nothing learnt from it."""
+    share = blur_share(photo)
+    if share > options.max_blur:
+        sigma_px = share * float(np.hypot(*photo.full.shape))
+        raise PairRejected(
+            "blurred",
+            f"the {name} photo is blurred by about {sigma_px:.0f} px, even where it is sharpest",
+            "check focus and lens, and that the tripod stood still, then shoot again",
         )
 
 

@@ -11,7 +11,6 @@ from dpedkit.align.options import Mode
 from dpedkit.align.parallax import map_confidence, misfit
 from dpedkit.align.placements import Placements
 
-_CONFIDENCE_SHAPE = (24, 32)
 _TRUSTED = 0.5
 
 
@@ -19,7 +18,7 @@ def summarise(
     warp: Warp, placed: Placements, lens: Lens, inliers: int, mode: Mode, timings: dict[str, float]
 ) -> Alignment:
     """Return the alignment: residuals where the warp can be trusted, and where that is."""
-    regions = map_confidence(warp, placed, lens, _CONFIDENCE_SHAPE)
+    regions = map_confidence(warp, placed, lens)
     trusted = regions.at(placed.phone) >= _TRUSTED
     used = placed.take(placed.found & trusted)
     residual = misfit(warp, used) if len(used) else np.array([np.inf])

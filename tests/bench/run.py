@@ -19,6 +19,7 @@ from measure import Findings
 NAMES = (
     "align",
     "mesh",
+    "refusals",
     "lens",
     "patches",
     "gates",
