@@ -164,7 +164,7 @@ def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOption
     if found.by_chance:
         raise PairRejected(
             "different_scene",
-            f"the photos seem to have nothing in common: {found.inliers} of {found.matches} matches agree, as by chance",
+            f"the photos seem to share nothing: {found.inliers} of {found.matches} matches agree, as by chance",
             "check that they belong together; equal tiles, or one scene from very different spots, look like this, too",
         )
     raise PairRejected(
