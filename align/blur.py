@@ -37,7 +37,7 @@ def blur_share(photo: Pyramid) -> float:
     if kept >= 1.0:  # nothing but shades
         return 1.0
     spread = _AGAIN_PX**2 / (1.0 / max(kept, 1e-9) ** 2 - 1.0) - _SOFT_PX**2
-    return max(spread, 0.0) ** 0.5 / float(np.hypot(*small.shape))
+    return float(max(spread, 0.0) ** 0.5 / np.hypot(*small.shape))
 
 
 def _block_energies(gray: U8, sigma_px: float) -> F64:
