@@ -94,6 +94,13 @@ def test_arrows_are_magnified_alike_and_those_that_would_cross_the_photo_are_mar
     assert field.bar_px * field.magnified < 2 * field.spacing_px
 
 
+def test_where_the_map_is_wrong_nearly_everywhere_arrows_still_fit(off: F64) -> None:
+    off[:100] += (3.0, 4.0)
+    field = arrow_field(made_up(off))
+    assert len(field.of_kind("differs")) == 100
+    assert not any(arrow.cut for arrow in field.arrows)
+
+
 def test_an_outline_starts_wide_at_the_window_and_ends_in_the_tip(off: F64) -> None:
     off[WRONG] = (1.0, 0.0)
     arrow = arrow_field(made_up(off)).arrows[WRONG]

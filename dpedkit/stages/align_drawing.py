@@ -137,7 +137,8 @@ def arrow_field(alignment: Alignment) -> ArrowField:
     if not len(placed):
         return ArrowField((), 1.0, 1.0, 1.0)
     agrees = fits(alignment.warp, placed)
-    usual = np.linalg.norm(off[agrees] if agrees.any() else off[placed.found], axis=1)
+    mostly = agrees.sum() * 2 >= placed.found.sum()  # else the map is wrong by what most of the windows say
+    usual = np.linalg.norm(off[agrees if mostly else placed.found], axis=1)
     spacing = math.sqrt(float(np.prod(np.ptp(placed.phone, axis=0) + placed.side_px)) / len(placed))
     magnified = round_down(spacing / max(float(np.quantile(usual, 0.95)), 1e-3)) if len(usual) else 1.0
     arrows = []
