@@ -72,8 +72,10 @@ def test_a_bug_stops_the_run(workers: Workers) -> None:
 
 
 def test_a_consumer_that_stops_leaves_no_work_behind(workers: Workers) -> None:
-    outcomes = run_parallel(square, range(10_000), workers=workers)
+    items = iter(range(10_000))
+    outcomes = run_parallel(square, items, workers=workers)
     next(outcomes)
+    assert next(items) <= 5  # two for each worker are in flight, and one was done
     outcomes.close()  # type: ignore[attr-defined]
     with pytest.raises(StopIteration):
         next(outcomes)
