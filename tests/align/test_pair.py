@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from pair_scenes import step_boards
 from pair_truth import DSLR, PHONE, Camera, Pair, brown, decentred, division, make_pair, pose, relief, scene
 
 from dpedkit.align import Alignment, AlignOptions, align_pair
@@ -150,6 +151,20 @@ def test_a_phone_that_sees_far_more_than_the_dslr_is_aligned() -> None:
     errors = pair.errors(found.phone_to_dslr, per_side=101)
     assert np.median(errors) < 0.03
     assert np.quantile(errors, 0.95) < 0.10
+
+
+@pytest.mark.parametrize("step_px", [4.0, 16.0])
+def test_steps_in_depth_are_masked_and_both_sides_followed(step_px: float) -> None:
+    size = 1536, 1152
+    phone = replace(PHONE, size=size, boards=step_boards(3, step_px, size, 1))
+    pair = make_pair(phone, replace(DSLR, size=(2048, 1366)), seed=1)
+    found = align_pair(pair.phone, pair.dslr)
+    points, _ = pair.overlap(per_side=81)
+    errors = pair.errors(found.phone_to_dslr, per_side=81)
+    trusted = found.confidence(points) >= 0.5
+    assert (errors[trusted] > 0.5).mean() < 0.05
+    assert trusted[errors < 0.2].mean() > 0.9
+    assert trusted.mean() > 0.6
 
 
 def test_what_nothing_vouches_for_is_not_trusted() -> None:
