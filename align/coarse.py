@@ -17,7 +17,7 @@ from dpedkit.align.chance import log10_false_alarms
 from dpedkit.align.geometry import Warp
 from dpedkit.align.options import AlignOptions
 from dpedkit.align.pyramid import Pyramid
-from dpedkit.align.refusals import refuse_blank, refuse_blurred, refuse_impossible
+from dpedkit.align.refusals import refuse_blank, refuse_blurred, refuse_impossible, refuse_tiny
 from dpedkit.errors import PairRejected
 from dpedkit.types import F32, F64, I64, U8, Bools
 
@@ -48,6 +48,7 @@ def match_coarse(phone: Pyramid, dslr: Pyramid, options: AlignOptions) -> Coarse
     """
     small_phone, small_dslr = (photo.shrunk(options.coarse_px) for photo in (phone, dslr))
     for name, photo, small in (("phone's", phone, small_phone), ("DSLR's", dslr, small_dslr)):
+        refuse_tiny(photo, name)
         refuse_blank(small, name, options)
         refuse_blurred(photo, name, options)
     found = _attempt(small_phone, small_dslr, options)

@@ -12,6 +12,20 @@ from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
 
+_LEAST_PX = 64  # a side; below it nothing holds a window with its surroundings
+
+
+def refuse_tiny(photo: Pyramid, name: str) -> None:
+    """Refuse a photo that is too small to be searched."""
+    height, width = photo.full.shape
+    if min(height, width) < _LEAST_PX:
+        raise PairRejected(
+            "too_small",
+            f"the {name} photo has {width} x {height} px; {_LEAST_PX} a side are needed",
+            "take the photo itself, not its thumbnail",
+        )
+
+
 def refuse_blank(gray: U8, name: str, options: AlignOptions) -> None:
     """Refuse a photo that shows nothing."""
     spread = float(gray.std())

@@ -78,9 +78,18 @@ def test_too_few_matches_are_told_from_chance(pair: Pair) -> None:
     assert refusal(make_pair(seed=7).phone, pair.dslr, demanding).reason == "different_scene"
 
 
-def test_tiny_photos_are_refused_not_crashed_on() -> None:
-    tiny = np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8)
-    refusal(tiny, tiny)
+@pytest.mark.parametrize("shape", [(9, 7, 3), (1, 500, 3), (63, 300, 3)])
+def test_tiny_photos_are_refused_not_crashed_on(shape: tuple[int, ...], pair: Pair) -> None:
+    tiny = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
+    told = refusal(tiny, pair.dslr)
+    assert told.reason == "too_small"
+    assert f"the phone's photo has {shape[1]} x {shape[0]} px" in told.cause
+    assert refusal(pair.phone, tiny).reason == "too_small"
+
+
+def test_a_photo_without_pixels_is_no_photo(pair: Pair) -> None:
+    with pytest.raises(ValueError, match="phone must be uint8"):
+        align_pair(np.zeros((0, 5, 3), np.uint8), pair.dslr)
 
 
 @pytest.mark.parametrize("sigma_px", [6.0, 9.0, 14.0, 20.0])
