@@ -11,7 +11,6 @@ from dpedkit.align.pyramid import Pyramid
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
 
-
 _LEAST_PX = 64  # a side; below it nothing holds a window with its surroundings
 
 
