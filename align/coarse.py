@@ -25,6 +25,7 @@ _CELLS = 8
 _CONTRAST = 0.02
 _RATIO = 0.8
 _MAGSAC_PX = 3.0
+_CLEAR_INLIERS = 250  # with so many, no other view can fit better
 _CHANCE = -3.0  # chance does it once in a thousand pairs; the photos of docs/benchmarks.md lie above 0, or below -90
 
 
@@ -56,8 +57,10 @@ def match_coarse(phone: Pyramid, dslr: Pyramid, options: AlignOptions) -> Coarse
     if found.inliers < options.retry_inliers and larger:
         again = _attempt(phone.shrunk(options.retry_px), dslr.shrunk(options.retry_px), options)
         found = max(found, again, key=lambda each: each.inliers)
-    if found.inliers < options.min_inliers or found.ratio < options.min_inlier_ratio:
-        _refuse_unmatched(found, small_phone, small_dslr, options)
+    if found.inliers < _CLEAR_INLIERS:
+        _refuse_mirrored(found, small_phone, small_dslr, options)
+    if not found.enough(options):
+        _refuse_unmatched(found, options)
     warp = replace(found.warp, phone_size=_size(phone.full), dslr_size=_size(dslr.full))
     refuse_impossible(warp, options)
     return CoarseMatch(warp, found.inliers)
@@ -78,6 +81,10 @@ class _Attempt:
     @property
     def ratio(self) -> float:
         return self.inliers / max(self.matches, 1)
+
+    def enough(self, options: AlignOptions) -> bool:
+        """Whether the matches that agree are many, and not few of all."""
+        return self.inliers >= options.min_inliers and self.ratio >= options.min_inlier_ratio
 
     @property
     def by_chance(self) -> bool:
@@ -156,12 +163,16 @@ def _mutual_matches(left: F32, right: F32) -> tuple[I64, I64]:
     return index[keep], best[keep]
 
 
-def _refuse_unmatched(found: _Attempt, phone: U8, dslr: U8, options: AlignOptions) -> None:
+def _refuse_mirrored(found: _Attempt, phone: U8, dslr: U8, options: AlignOptions) -> None:
+    """Refuse a pair of which the mirror image fits better; a facade may be so symmetric that both fit."""
     flipped = _attempt(np.ascontiguousarray(phone[:, ::-1]), dslr, options)
-    if flipped.inliers >= options.min_inliers and flipped.ratio >= options.min_inlier_ratio:
+    if flipped.inliers > found.inliers and flipped.enough(options):
         raise PairRejected(
             "mirrored", "one photo is the mirror image of the other", "flip one of the two (front cameras do this)"
         )
+
+
+def _refuse_unmatched(found: _Attempt, options: AlignOptions) -> None:
     if found.by_chance:
         raise PairRejected(
             "different_scene",

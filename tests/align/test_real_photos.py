@@ -12,7 +12,7 @@ import pytest
 from pair_truth import DSLR, PHONE, make_pair
 
 from dpedkit.align import PairRejected, align_pair, cut_patches
-from dpedkit.images import read_rgb
+from dpedkit.images import read_rgb, shrink
 from dpedkit.types import U8
 
 SCENES = ["canon_450d", "xperia_z2", "blackberry_z10", "iphone_5"]
@@ -49,6 +49,14 @@ def test_the_street_is_aligned_where_it_says_so_or_refused(shared_data: Path) ->
         assert (off[patches.reason == "untrusted"] < 0.7).mean() < 0.4
     assert outcomes[0, 1] == outcomes[1, 0] == "aligned"
     assert set(outcomes.values()) <= {"aligned", "parallax", "not_alike", "too_few_inliers", "different_scene"}
+
+
+@pytest.mark.parametrize("name", ["01", "02", "03"])
+def test_a_symmetric_facade_is_not_taken_for_its_mirror_image(name: str, shared_data: Path) -> None:
+    photo = shrink(read_rgb(shared_data / "photos" / "street" / f"{name}.jpg"), 2048)
+    with pytest.raises(PairRejected) as refusal:
+        align_pair(photo, np.ascontiguousarray(photo[:, ::-1]))
+    assert refusal.value.reason == "mirrored"
 
 
 def phase_offset(phone: U8, dslr: U8) -> float:
