@@ -73,7 +73,7 @@ class Gates:
     min_std: float | None = 4.0
     max_clipped: float | None = 0.02
     min_confidence: float | None = 0.5
-    min_ncc: float | None = 0.7
+    min_ncc: float | None = 0.6
     min_sharpness_ratio: float | None = None
     max_crlb_px: float | None = 0.05
     max_shift_px: float | None = 0.4

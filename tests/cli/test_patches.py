@@ -91,7 +91,7 @@ def test_gates_are_compared_before_one_is_chosen(cli: CommandLine, workspace: St
     assert rows["paper"]["limits"] == {"min_ncc": 0.9}
     assert [row["in_use"] for row in rows.values()] == [len(patches_of(root)), 0, 0]
     shown = cli.run("gates", cwd=root).stdout
-    assert "default@1" in shown.splitlines()[0]
+    assert "default@2" in shown.splitlines()[0]
     assert "strict: only what is sharp" in shown
     assert tree(root) == before
     for name in ("strict", "paper", "default"):
