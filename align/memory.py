@@ -16,6 +16,7 @@ from dpedkit.align.alignment import Alignment
 from dpedkit.align.lens import UNKNOWN_LENS, Lens, fisher, fit_lens, radial_terms
 from dpedkit.align.parallax import fit_mesh, fits
 from dpedkit.align.summary import summarise
+from dpedkit.align.threads import on_one_blas_thread
 from dpedkit.types import F64
 
 MIN_PAIRS = 5
@@ -25,6 +26,7 @@ _FLOOR = 1e-5
 _FAR = 5.0  # standard deviations; a pair further off has gone wrong and tells nothing
 
 
+@on_one_blas_thread
 def learn_lens(alignments: Sequence[Alignment]) -> Lens | None:
     """Return what alignments of one phone and one DSLR, made without a memory, say of their lenses.
 
@@ -43,6 +45,7 @@ def learn_lens(alignments: Sequence[Alignment]) -> Lens | None:
     return lens
 
 
+@on_one_blas_thread
 def refit(alignment: Alignment, lens: Lens) -> Alignment:
     """Fit an alignment's windows again, knowing the lens; the photos are not needed."""
     placed = alignment.placed

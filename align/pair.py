@@ -18,6 +18,7 @@ from dpedkit.align.parallax import fit_mesh, fits
 from dpedkit.align.placements import Placements
 from dpedkit.align.pyramid import Pyramid
 from dpedkit.align.summary import summarise
+from dpedkit.align.threads import on_one_blas_thread
 from dpedkit.align.windows import Grid, Level, place_windows
 from dpedkit.errors import PairRejected
 from dpedkit.types import U8
@@ -52,6 +53,7 @@ _PARALLAX = (
 )
 
 
+@on_one_blas_thread
 def align_pair(phone: U8, dslr: U8, options: AlignOptions | None = None, lens: Lens = UNKNOWN_LENS) -> Alignment:
     """Find where every pixel of a phone's photo lies in a DSLR's photo of the same scene.
 

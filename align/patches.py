@@ -12,6 +12,7 @@ from dpedkit.align.gates import Gates, PatchScores, judge
 from dpedkit.align.paper import slide
 from dpedkit.align.resample import resample_dslr
 from dpedkit.align.score import covered, crop, score_patches
+from dpedkit.align.threads import on_one_blas_thread
 from dpedkit.align.tone import Match, Tone, fit_tone
 from dpedkit.types import I64, U8, Bools
 
@@ -78,6 +79,7 @@ class PatchSet:
         return self.take(self.keep)
 
 
+@on_one_blas_thread
 def cut_patches(phone: U8, dslr: U8, alignment: Alignment, options: PatchOptions | None = None) -> PatchSet:
     """Cut every patch of a grid that lies wholly in both photos, and score it.
 

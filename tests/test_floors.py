@@ -48,7 +48,7 @@ OWNERS = {
     "pebble": ("dpedkit.executor",),
     "distributed": ("dpedkit.cluster", "dpedkit.remote"),
     "dask": ("dpedkit.cluster",),
-    "threadpoolctl": ("dpedkit.remote",),
+    "threadpoolctl": ("dpedkit.remote", "dpedkit.align.threads"),
     "matplotlib": ("dpedkit.stages.charts",),
     "jinja2": ("dpedkit.stages.templates",),
 }

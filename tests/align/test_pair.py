@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from pair_scenes import step_boards
+from pair_scenes import Board, step_boards
 from pair_truth import DSLR, PHONE, Camera, Pair, brown, decentred, division, make_pair, pose, relief, scene
 
 from dpedkit.align import Alignment, AlignOptions, align_pair
@@ -118,6 +122,23 @@ def test_threads_do_not_change_the_result(pair: Pair) -> None:
     finally:
         cv2.setNumThreads(before)
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("boards", [(), step_boards(3, 6.0, PHONE.size, 1)], ids=["rigid", "depth"])
+def test_threads_of_linear_algebra_do_not_change_the_result(boards: tuple[Board, ...], tmp_path: Path) -> None:
+    make_pair(replace(PHONE, boards=boards), seed=1).save(tmp_path)
+    code = (
+        "import json, numpy; from dpedkit.align import align_pair;"
+        "print(json.dumps(align_pair(numpy.load('phone.npy'), numpy.load('dslr.npy')).to_dict()))"
+    )
+    texts = []
+    for threads in ("1", "3"):
+        limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | limits, capture_output=True, check=True
+        )
+        texts.append(run.stdout)
+    assert texts[0] == texts[1]
 
 
 def test_something_that_moved_is_not_trusted(pair: Pair) -> None:
