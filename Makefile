@@ -26,7 +26,7 @@ demo: $(VENV)/.ready
 	$(BIN)/dpedkit demo $(DEMO) $(if $(SCENES),--scenes $(SCENES))
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.ready-dev .typecheck
 	$(BIN)/ruff format --check .
