@@ -76,7 +76,7 @@ def test_the_first_reason_is_given() -> None:
 
 
 def test_a_patch_at_a_limit_passes() -> None:
-    at = replace(good(), ncc=np.array([0.7]), crlb_px=np.array([0.05]), clipped=np.array([0.02]), std=np.array([4.0]))
+    at = replace(good(), ncc=np.array([0.6]), crlb_px=np.array([0.05]), clipped=np.array([0.02]), std=np.array([4.0]))
     assert judge(at, Gates()).tolist() == [""]
     assert judge(replace(at, ncc=np.nextafter(at.ncc, 0)), Gates()).tolist() == ["unlike"]
 
