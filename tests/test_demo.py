@@ -14,9 +14,12 @@ import pytest
 
 DPEDKIT = Path(sys.executable).with_name("dpedkit")
 PHONES = {"sony", "blackberry", "iphone"}
+HANGS_S = 1500  # several times what it takes beside other tests on a slow processor
+
+pytestmark = pytest.mark.timeout(HANGS_S + 60)
 
 
-def run_demo(folder: Path, *options: str, timeout_s: float = 900) -> tuple[int, dict[str, Any]]:
+def run_demo(folder: Path, *options: str, timeout_s: float = HANGS_S) -> tuple[int, dict[str, Any]]:
     """Run the demo on one thread of torch, since other tests run beside it; return its exit code and JSON."""
     run = subprocess.run(
         [DPEDKIT, "demo", folder, "--json", *options],
