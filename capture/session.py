@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
 from typing import Self, TypeVar
 
 from dpedkit.capture.camera import ClockOffset
 from dpedkit.capture.connect import make_camera
 from dpedkit.capture.events import Event, Failed, Planned, Ready, Settled, Stored
+from dpedkit.capture.inbox import Inbox
 from dpedkit.capture.inspection import Condition
 from dpedkit.capture.orders import Order, PastShot
 from dpedkit.capture.rig import Rig
@@ -58,7 +58,7 @@ class Session:
         trace: Trace | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._inbox = Inbox()
         self._key = session_key
         self._folder = photos / session_key
         self._clock_ns = clock_ns
@@ -66,6 +66,7 @@ class Session:
         self._shots: dict[int, Shot] = {}
         self._unready: set[int] = set()
         self._unsettled: set[int] = set()
+        self._told: dict[int, ShotResult] = {}
         self._closed = False
         self.missing: dict[str, DpedError] = {}
         self.conditions: list[Condition] = []
@@ -75,7 +76,7 @@ class Session:
                 device,
                 make_camera(device, addresses[device.name], keys, trace),
                 self._folder,
-                self._events.put,
+                self._inbox.put,
                 handling=known.get(device.name),
                 clock_ns=clock_ns,
             )
@@ -131,18 +132,18 @@ class Session:
                 if full is None and not self._unready and (request := next_shot()) is not None:
                     self._start(request, pass_on)
                     continue
-                if not self._unsettled and self._events.empty():
+                if not self._unsettled and not self._inbox:
                     break
-                event = self._events.get()
+                event = self._inbox.first()
                 if isinstance(event, Failed) and isinstance(event.error, StorageError):
                     full = full or event.error
-                self._take(event, pass_on)
+                self._take(event, tell)
+                self._inbox.drop()
         except BaseException:
             self._close()
             for event in telling:
                 tell(event)
-            while not self._events.empty():
-                self._take(self._events.get(), tell)
+            self._take_all(tell)
             raise
         if full is not None:
             raise full  # no fault of a device: the next shot would end the same way
@@ -177,8 +178,7 @@ class Session:
             stored = {photo.sha256: photo.number for one in past for photo in one.shot.photos if photo.device == name}
             worker.call(partial(worker.resume, orders, known.get(name, ()), stored))
         answers = _together(there, lambda worker: worker.collect())
-        while not self._events.empty():
-            self._take(self._events.get(), tell)
+        self._take_all(tell)
         full = [answer for answer in answers.values() if isinstance(answer, StorageError)]
         if full:
             raise full[0]
@@ -220,7 +220,7 @@ class Session:
         return max(self._clock_ns() + lag_ns + _HEAD_START_NS, request.not_before_ns)
 
     def _take(self, event: Event, tell: Tell) -> None:
-        """Bring the shot that an event is about up to date, and pass the event on."""
+        """Bring the shot that an event is about up to date, and pass the event on; harmless to repeat."""
         match event:
             case Ready(device, number):
                 shot = self._shots[number].ready(device)
@@ -231,11 +231,16 @@ class Session:
             case _:
                 tell(event)
                 return
-        before = self._shots[shot.plan.number]
         self._keep(shot)
         tell(event)
-        if shot.is_settled and shot.result != before.result:
+        if shot.is_settled and shot.result != self._told.get(shot.plan.number):
             tell(Settled(shot.result))
+            self._told[shot.plan.number] = shot.result
+
+    def _take_all(self, tell: Tell) -> None:
+        while self._inbox:
+            self._take(self._inbox.first(), tell)
+            self._inbox.drop()
 
     def _keep(self, shot: Shot) -> None:
         number = shot.plan.number

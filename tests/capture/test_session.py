@@ -3,10 +3,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,6 +25,7 @@ from dpedkit.capture.shot import ShotRequest, ShotResult, StoredPhoto
 from dpedkit.errors import CameraError, CameraNotFound, CameraTimeout, PullFailed, StorageError
 
 NAMES = ("dslr", "sony", "htc")
+TraceFunction = Callable[[FrameType, str, Any], Any]
 
 
 @pytest.fixture
@@ -309,6 +314,33 @@ def test_ctrl_c_forgets_no_photo_that_was_stored_before_it(scripted: Path, tmp_p
 
     with pytest.raises(KeyboardInterrupt), session_of(rig_of(scripted), tmp_path) as session:
         session.shoot(1, tell=wait_for_the_others_then_press_ctrl_c)
+    assert sorted({photo.path.name for photo in heard.photos}) == files_of(tmp_path)
+
+
+@pytest.mark.parametrize("line", range(0, 100, 5))
+def test_ctrl_c_at_any_line_forgets_no_photo(scripted: Path, tmp_path: Path, line: int) -> None:
+    """SIGINT comes at the `line`-th line that the session's own code runs after its first photo is stored."""
+    heard = Heard()
+    left = line
+
+    def press_ctrl_c(frame: FrameType, what: str, _argument: Any) -> TraceFunction | None:
+        nonlocal left
+        if Path(frame.f_code.co_filename).parent.name != "capture":
+            return None
+        if what == "line" and heard.photos:
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                signal.raise_signal(signal.SIGINT)
+        return press_ctrl_c
+
+    with suppress(KeyboardInterrupt), session_of(rig_of(scripted), tmp_path) as session:
+        before = sys.gettrace()
+        sys.settrace(press_ctrl_c)
+        try:
+            session.shoot(1, tell=heard.append)
+        finally:
+            sys.settrace(before)
     assert sorted({photo.path.name for photo in heard.photos}) == files_of(tmp_path)
 
 
