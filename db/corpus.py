@@ -92,7 +92,8 @@ class Corpus:
         """Return a row per photo, in order of shot, device and format.
 
         shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
-        iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped
+        iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped latitude longitude noise
+        mean_red mean_green mean_blue phash measured
         picture (whether it is the one of its device and shot that pairs are made of; a RAW file never is)
         """
         return self._frame(queries.photos())

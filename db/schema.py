@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, UniqueConstraint, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dpedkit.types import Json
@@ -90,7 +90,12 @@ class Photo(Base):
     format      the file's ending, lower case without the dot
     taken_at    its EXIF time as text
     release_ns  when the release command took effect
+    latitude    degrees, north and east positive
+    sharpness   this and what follows are `dpedkit.measures`; `measured` says by which version, None: not measured yet
     clipped     share of pixels
+    noise       standard deviation of one pixel, grey levels
+    mean_red    mean of the picture in linear light, 0 to 1
+    phash       perceptual hash, 64 bits as hex digits
     """
 
     __tablename__ = "photo"
@@ -116,6 +121,14 @@ class Photo(Base):
     shutter_bound_ns: Mapped[Ns | None]
     sharpness: Mapped[float | None]
     clipped: Mapped[float | None]
+    latitude: Mapped[float | None]
+    longitude: Mapped[float | None]
+    noise: Mapped[float | None]
+    mean_red: Mapped[float | None]
+    mean_green: Mapped[float | None]
+    mean_blue: Mapped[float | None]
+    phash: Mapped[str | None]
+    measured: Mapped[str | None]
 
 
 class Alignment(Base):
@@ -126,6 +139,9 @@ class Alignment(Base):
     patches_key    what its patches were cut with; None: not cut yet
     gates          NAME@VERSION#HASH of the policy whose verdict its patches carry; None: not judged by one
     tone           what was done to the DSLR's tone when its patches were cut, in the cutter's own terms
+    gain_red       DSLR over phone, linear light, where both show the same
+    sharpness_ratio  DSLR over phone, at the phone's scale, where both show the same
+    measured       by which version of the measures those were found; None: not measured yet
     """
 
     __tablename__ = "alignment"
@@ -147,6 +163,11 @@ class Alignment(Base):
     patches_key: Mapped[str | None]
     gates: Mapped[str | None]
     tone: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
+    gain_red: Mapped[float | None]
+    gain_green: Mapped[float | None]
+    gain_blue: Mapped[float | None]
+    sharpness_ratio: Mapped[float | None]
+    measured: Mapped[str | None]
 
 
 class Lens(Base):
@@ -219,16 +240,27 @@ class Split(Base):
 
 
 class Decision(Base):
-    """A person's or a rule's accept or reject of a shot, pair or patch; the last one holds, none is erased."""
+    """What a person or a rule decided on a shot, pair or patch; the last one of a topic holds, none is erased.
+
+    kind     "shot", "pair" or "patch"
+    key      the shot's or patch's key; a pair's is SHOT:PHONE
+    topic    "verdict", or "tag:NAME"
+    verdict  "accept", "reject" or "" (undecided); of a tag "on" or ""
+    batch    decisions that were made together, and are undone together, share it
+    current  whether it is the last one of its kind, key and topic
+    """
 
     __tablename__ = "decision"
-    __table_args__ = (Index(None, "kind", "key"),)
+    __table_args__ = (Index(None, "kind", "key"), Index(None, "batch"))
     id: Mapped[Id]
     kind: Mapped[str]
     key: Mapped[str]
+    topic: Mapped[str] = mapped_column(server_default="verdict")
     verdict: Mapped[str]
     who: Mapped[str]
     why: Mapped[str]
+    batch: Mapped[str] = mapped_column(server_default="")
+    current: Mapped[bool] = mapped_column(server_default=true())
     decided_ns: Mapped[Ns]
 
 

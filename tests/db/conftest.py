@@ -32,7 +32,7 @@ NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0004", "0003"
+revision, down_revision = "0005", "0004"
 
 def upgrade():
     op.create_table("place", sa.Column("id", sa.Integer(), primary_key=True))
@@ -122,7 +122,7 @@ def newer_migrations(tmp_path: Path) -> Path:
     """The migrations of a dpedkit one revision ahead of this one."""
     folder = tmp_path / "newer"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "r0004_place.py").write_text(NEXT_REVISION)
+    (folder / "versions" / "r0005_place.py").write_text(NEXT_REVISION)
     return folder
 
 

@@ -57,16 +57,16 @@ def test_a_new_corpus_needs_no_backup_and_opens_again(tmp_path: Path) -> None:
 def test_an_old_corpus_is_upgraded_after_a_backup(build: Callable, corpus: Corpus, newer_migrations: Path) -> None:
     build.fill(shots=3)
     upgrade_to(corpus.root, newer_migrations)
-    backup = corpus.root / "corpus.db.backup-0003"
+    backup = corpus.root / "corpus.db.backup-0004"
     assert rows(corpus.root / "corpus.db", "SELECT place FROM shot") == [("here",)] * 3
-    assert rows(backup, "SELECT version_num FROM alembic_version") == [("0003",)]
+    assert rows(backup, "SELECT version_num FROM alembic_version") == [("0004",)]
     assert len(rows(backup, "SELECT key FROM patch")) == len(corpus.patches()) == 48
     assert [path.name for path in corpus.root.glob("*backup*")] == [backup.name]
 
 
 def test_an_upgrade_that_fails_changes_nothing(build: Callable, corpus: Corpus, newer_migrations: Path) -> None:
     build.fill(shots=1)
-    with (newer_migrations / "versions" / "r0004_place.py").open("a") as file:
+    with (newer_migrations / "versions" / "r0005_place.py").open("a") as file:
         file.write("    raise RuntimeError('power cut')\n")
     with pytest.raises(RuntimeError, match="power cut"):
         upgrade_to(corpus.root, newer_migrations)
@@ -78,7 +78,7 @@ def test_an_upgrade_that_fails_changes_nothing(build: Callable, corpus: Corpus, 
 def test_a_corpus_of_a_newer_dpedkit_is_refused_untouched(tmp_path: Path, newer_migrations: Path) -> None:
     upgrade_to(tmp_path, newer_migrations)
     before = (tmp_path / "corpus.db").read_bytes()
-    with pytest.raises(CorpusError, match=r"newer dpedkit \(revision 0004; .* up to 0003\)"):
+    with pytest.raises(CorpusError, match=r"newer dpedkit \(revision 0005; .* up to 0004\)"):
         open_corpus(tmp_path)
     assert (tmp_path / "corpus.db").read_bytes() == before
 

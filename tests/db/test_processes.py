@@ -49,7 +49,7 @@ def test_processes_that_open_a_new_corpus_at_once_all_succeed(start: Start, tmp_
     release(processes)
     assert [process.communicate()[0] for process in processes] == ["0\n"] * 3
     with closing(sqlite3.connect(tmp_path / "corpus.db")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert list(tmp_path.glob("*backup*")) == []
 
@@ -62,7 +62,7 @@ def test_processes_that_upgrade_a_corpus_at_once_make_one_backup(
     release(processes)
     assert [process.wait() for process in processes] == [0] * 3
     (backup,) = tmp_path.glob("*backup*")
-    for database, revision in ((backup, "0003"), (tmp_path / "corpus.db", "0004")):
+    for database, revision in ((backup, "0004"), (tmp_path / "corpus.db", "0005")):
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
 

@@ -1,0 +1,1 @@
+"""Layouts in which others read a corpus, one file each."""

@@ -1,0 +1,1 @@
+"""Web pages on this machine: the only place that imports Starlette."""
