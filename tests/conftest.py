@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import NewDatabase, program, running_server
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -18,6 +20,17 @@ def shared_data() -> Path:
             pytest.fail(f"{SHARED_DATA} is missing, and in CI nothing may be skipped")
         pytest.skip(f"{SHARED_DATA} is not here: real photos and reference numbers are not part of the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def new_postgres() -> Iterator[NewDatabase]:
+    """Make a new database in a real PostgreSQL server, which starts with the first test that asks."""
+    if program("initdb") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no initdb, and in CI nothing may be skipped")
+        pytest.skip("PostgreSQL's server is not installed: sudo apt-get install postgresql")
+    with running_server() as new_database:
+        yield new_database
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

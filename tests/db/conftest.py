@@ -105,10 +105,16 @@ class Builder:
                 self.patches(self.alignment(shot, phone), range(patches))
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database; every test of the corpus runs on both kinds."""
+    return request.getfixturevalue("new_postgres")() if request.param == "postgresql" else "sqlite:///corpus.db"
+
+
 @pytest.fixture
-def new_corpus(tmp_path: Path) -> Callable[[], Corpus]:
+def new_corpus(tmp_path: Path, database: str) -> Callable[[], Corpus]:
     """Opens the corpus in tmp_path; its clock ticks 1, 2, 3 ... ns."""
-    return lambda: open_corpus(tmp_path, clock=itertools.count(1).__next__)
+    return lambda: open_corpus(tmp_path, database, clock=itertools.count(1).__next__)
 
 
 @pytest.fixture

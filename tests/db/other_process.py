@@ -1,4 +1,4 @@
-"""What the tests run as another dpedkit process: `python other_process.py JOB ROOT [ARGUMENT]`.
+"""What the tests run as another dpedkit process: `python other_process.py JOB ROOT DATABASE [ARGUMENT]`.
 
 It prints a line when it is ready and then waits for one on stdin, so that the test decides when it goes on.
 """
@@ -36,21 +36,21 @@ def add_shot(corpus: Corpus, session: str, number: int) -> None:
     corpus.store.add_shot(ShotRecord(key, session, number), photos)
 
 
-def open_at_once(root: Path) -> None:
+def open_at_once(root: Path, database: str) -> None:
     wait_for_go()
-    with open_corpus(root) as corpus:
+    with open_corpus(root, database) as corpus:
         print(len(corpus.shots()))
 
 
-def upgrade_at_once(root: Path, migrations: str) -> None:
+def upgrade_at_once(root: Path, database: str, migrations: str) -> None:
     wait_for_go()
-    engine = make_engine("sqlite:///corpus.db", root)
+    engine = make_engine(database, root)
     upgrade(engine, Path(migrations))
     engine.dispose()
 
 
-def write_shots(root: Path, session: str) -> None:
-    with open_corpus(root) as corpus:
+def write_shots(root: Path, database: str, session: str) -> None:
+    with open_corpus(root, database) as corpus:
         wait_for_go()
         corpus.store.add_session(SessionRecord(session, "tripod", 1), DEVICES)
         for number in range(40):
@@ -67,9 +67,9 @@ class StuckHalfway(list[PatchRecord]):
             yield patch
 
 
-def write_until_killed(root: Path, stuck: str) -> None:
+def write_until_killed(root: Path, database: str, stuck: str) -> None:
     """Write shots, alignments and patches without end; `stuck` names the alignment to be caught at."""
-    with open_corpus(root) as corpus:
+    with open_corpus(root, database) as corpus:
         corpus.store.add_session(SessionRecord("s", "tripod", 1), DEVICES)
         number = 0
         while True:

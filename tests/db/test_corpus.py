@@ -81,9 +81,9 @@ def test_counts_are_those_of_the_rows(build: Callable, corpus: Corpus) -> None:
     )
 
 
-def test_a_workspace_can_be_moved(build: Callable, corpus: Corpus) -> None:
+def test_a_workspace_can_be_moved(build: Callable, corpus: Corpus, database: str) -> None:
     build.fill(shots=1)
     corpus.store.assign_splits(seed=0)
     corpus.close()
-    with open_corpus(corpus.root.rename(corpus.root.with_name("moved"))) as moved:
+    with open_corpus(corpus.root.rename(corpus.root.with_name(f"{corpus.root.name} moved")), database) as moved:
         assert len(moved.pair_source("sony", "train")) == 6

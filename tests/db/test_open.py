@@ -24,6 +24,12 @@ from dpedkit.errors import CorpusError, MissingExtra, SettingsError, StorageErro
 URL = "sqlite:///corpus.db"
 
 
+@pytest.fixture
+def database() -> str:
+    """These tests look into SQLite's own files."""
+    return URL
+
+
 def upgrade_to(root: Path, migrations: Path) -> None:
     engine = make_engine(URL, root)
     try:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from dpedkit.db import Corpus
+from dpedkit.db.engine import make_engine
 
 PROGRAM = Path(__file__).with_name("other_process.py")
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, database: str) -> Iterator[Start]:
     """Starts a job of other_process.py on the corpus in tmp_path."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(job: str, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-W", "error", str(PROGRAM), job, str(tmp_path), *arguments]
+        command = [sys.executable, "-W", "error", str(PROGRAM), job, str(tmp_path), database, *arguments]
         processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         return processes[-1]
 
@@ -31,6 +30,19 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in processes:
         process.kill()
         process.communicate()
+
+
+def values(url: str, root: Path, statement: str) -> list[str]:
+    """Return the first column of what a statement finds in a database, as text."""
+    engine = make_engine(url, root)
+    try:
+        with engine.connect() as connection:
+            return [str(row[0]) for row in connection.exec_driver_sql(statement)]
+    finally:
+        engine.dispose()
+
+
+REVISION = "SELECT version_num FROM alembic_version"
 
 
 def release(processes: list[subprocess.Popen[str]]) -> None:
@@ -44,27 +56,27 @@ def release(processes: list[subprocess.Popen[str]]) -> None:
         process.stdin.flush()
 
 
-def test_processes_that_open_a_new_corpus_at_once_all_succeed(start: Start, tmp_path: Path) -> None:
+def test_processes_that_open_a_new_corpus_at_once_all_succeed(start: Start, database: str, tmp_path: Path) -> None:
     processes = [start("open_at_once") for _ in range(3)]
     release(processes)
     assert [process.communicate()[0] for process in processes] == ["0\n"] * 3
-    with closing(sqlite3.connect(tmp_path / "corpus.db")) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0004",)]
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert values(database, tmp_path, REVISION) == ["0004"]
+    if database.startswith("sqlite"):
+        assert values(database, tmp_path, "PRAGMA journal_mode") == ["wal"]
     assert list(tmp_path.glob("*backup*")) == []
 
 
 def test_processes_that_upgrade_a_corpus_at_once_make_one_backup(
-    start: Start, new_corpus: Callable[[], Corpus], newer_migrations: Path, tmp_path: Path
+    start: Start, new_corpus: Callable[[], Corpus], database: str, newer_migrations: Path, tmp_path: Path
 ) -> None:
     new_corpus().close()
     processes = [start("upgrade_at_once", str(newer_migrations)) for _ in range(3)]
     release(processes)
     assert [process.wait() for process in processes] == [0] * 3
-    (backup,) = tmp_path.glob("*backup*")
-    for database, revision in ((backup, "0004"), (tmp_path / "corpus.db", "0005")):
-        with closing(sqlite3.connect(database)) as connection:
-            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+    assert values(database, tmp_path, REVISION) == ["0005"]
+    backups = [backup.name for backup in tmp_path.glob("*backup*")]
+    assert len(backups) == database.startswith("sqlite"), "a server's backups are its administrator's"
+    assert [values(f"sqlite:///{backup}", tmp_path, REVISION) for backup in backups] == [["0004"]] * len(backups)
 
 
 def test_two_writers_and_a_reader_do_not_disturb_each_other(start: Start, corpus: Corpus) -> None:
@@ -98,7 +110,7 @@ def test_a_writer_killed_within_a_transaction_leaves_only_whole_ones(
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_sound_corpus(
-    start: Start, new_corpus: Callable[[], Corpus], tmp_path: Path
+    start: Start, new_corpus: Callable[[], Corpus], database: str, tmp_path: Path
 ) -> None:
     for wanted in (0, 2, 5):
         process = start("write_until_killed", "never")
@@ -112,6 +124,6 @@ def test_a_writer_killed_at_any_moment_leaves_a_sound_corpus(
             assert set(pairs["patches"]) <= {0, 500}
             assert (pairs["patches"] == 500).equals(pairs["patches_key"].notna())
             assert len(corpus.photos()) == 2 * len(corpus.shots())
-    with closing(sqlite3.connect(tmp_path / "corpus.db")) as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    if database.startswith("sqlite"):
+        assert values(database, tmp_path, "PRAGMA integrity_check") == ["ok"]
+        assert values(database, tmp_path, "PRAGMA foreign_key_check") == []

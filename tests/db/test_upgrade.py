@@ -38,6 +38,12 @@ def write_as(revision: str, source: Path, root: Path) -> None:
 
 
 @pytest.fixture
+def database() -> str:
+    """These tests look into SQLite's own files."""
+    return "sqlite:///corpus.db"
+
+
+@pytest.fixture
 def old(build: Callable, corpus: Corpus, tmp_path: Path) -> Path:
     """A workspace of revision 0001 that holds what `corpus` holds: shots, photos, patches, splits, a snapshot."""
     build.fill(shots=5)
