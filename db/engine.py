@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from dpedkit.errors import CorpusError, DpedError, MissingExtra, SettingsError, StorageError
 
 _BUSY_TIMEOUT_S = 60
+_CONNECT_TIMEOUT_S = 10
 _WRITER_LOCK = 0x64706564  # "dped": any fixed number does, as long as every dpedkit takes the same
 _SHARED_ERRORS = 0xFF  # SQLite's extended codes hold the primary one in their low byte
 
@@ -37,7 +38,8 @@ def make_engine(url: str, root: Path) -> Engine:
             engine = create_engine(address.set(database=str(root / str(address.database))))
             event.listen(engine, "connect", _configure_sqlite)
         elif address.get_backend_name() == "postgresql":
-            engine = create_engine(address)
+            # a review page outlives its server's restarts; a host that is not there is told of in seconds
+            engine = create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
         else:
             raise SettingsError(f"database {url!r} is neither SQLite nor PostgreSQL", 'use "sqlite:///corpus.db"')
     except ArgumentError as error:

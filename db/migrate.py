@@ -43,6 +43,8 @@ def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
             if found not in (None, head) and engine.dialect.name == "sqlite":
                 _back_up(engine, str(found))
             _run(connection, script)
+            if engine.dialect.name == "postgresql":
+                _order_text_by_code_points(connection)
             _check_references(connection)
     if engine.dialect.name == "sqlite":
         _use_wal(engine)
@@ -75,6 +77,17 @@ def _run(connection: Connection, script: ScriptDirectory) -> None:
     with EnvironmentContext(Config(), script, fn=missing) as environment:
         environment.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
         environment.run_migrations()
+
+
+def _order_text_by_code_points(connection: Connection) -> None:
+    """Sort text as SQLite and Python do, whatever the server's language: rows come in the same order everywhere."""
+    columns = connection.exec_driver_sql(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND data_type = 'character varying' AND collation_name IS NULL"
+    ).all()
+    quote = connection.dialect.identifier_preparer.quote
+    for table, column in columns:
+        connection.exec_driver_sql(f'ALTER TABLE {quote(table)} ALTER COLUMN {quote(column)} TYPE varchar COLLATE "C"')
 
 
 def _check_references(connection: Connection) -> None:

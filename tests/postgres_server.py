@@ -47,7 +47,8 @@ def running_server() -> Iterator[NewDatabase]:
         port = free.getsockname()[1]
     options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} " + " ".join(f"-c {setting}" for setting in _FAST)
     try:
-        run("initdb", "-U", "dpedkit", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+        locale = ("--locale", "C", "--locale-provider", "icu", "--icu-locale", "en-US")  # sorts unlike SQLite
+        run("initdb", "-U", "dpedkit", "--auth", "trust", "--encoding", "UTF8", *locale, "--no-sync")
         run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
         numbers = itertools.count()
 

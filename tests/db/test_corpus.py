@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from dpedkit.db import AlignmentRecord, Corpus, Counts
+from dpedkit.db import AlignmentRecord, Corpus, Counts, DeviceRecord, SessionRecord, ShotRecord
 from dpedkit.db.corpus import open_corpus
 
 FRAMES = ("sessions", "shots", "photos", "pairs", "lenses", "patches", "runs", "scores")
@@ -79,6 +79,14 @@ def test_counts_are_those_of_the_rows(build: Callable, corpus: Corpus) -> None:
         snapshots=0,
         runs=0,
     )
+
+
+def test_text_is_in_the_order_of_its_code_points_in_every_database(corpus: Corpus) -> None:
+    names = ["B 2", "a-1", "a_1", "a1", "Z", "é", "e"]
+    corpus.store.add_session(SessionRecord("s", "tripod", 1), [DeviceRecord("canon", "dslr")])
+    for number, name in enumerate(names):
+        corpus.store.add_shot(ShotRecord(name, "s", number), [])
+    assert list(corpus.shots()["shot"]) == sorted(names)
 
 
 def test_a_workspace_can_be_moved(build: Callable, corpus: Corpus, database: str) -> None:
