@@ -13,8 +13,8 @@ SCENES ?=
 # Where pip takes torch from. For a build without CUDA packages (hundreds of MB instead of gigabytes):
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Test processes side by side.
-WORKERS ?= 2
+# Test processes side by side: more than two processors need, since half of the tests wait for simulated devices.
+WORKERS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -40,7 +40,7 @@ format: $(VENV)/.ready-dev
 	$(BIN)/ruff format .
 
 soak: $(VENV)/.ready-dev
-	$(BIN)/python tests/soak/run.py --jobs $(WORKERS); status=$$?; $(BIN)/python tests/bench/run.py --page; exit $$status
+	$(BIN)/python tests/soak/run.py --jobs 2; status=$$?; $(BIN)/python tests/bench/run.py --page; exit $$status
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python tests/bench/run.py
