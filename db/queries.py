@@ -7,9 +7,10 @@ from sqlalchemy.orm import aliased
 
 from dpedkit.db.frames import Query
 from dpedkit.db.schema import Alignment, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
+from dpedkit.raw import RAW_SUFFIXES
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
-RAW_FORMATS = ("cr2", "cr3", "nef", "arw", "dng")
+RAW_FORMATS = tuple(sorted(suffix.removeprefix(".") for suffix in RAW_SUFFIXES))
 
 _phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
 

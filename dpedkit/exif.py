@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from PIL import Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import GPS, IFD, Base
 
 _UPRIGHT = 1
 
@@ -26,6 +26,8 @@ class ExifFacts:
     auto_white   whether the camera chose its white balance
     focus_m      what it was focused at, m; infinity where it says so
     flash        whether the flash fired
+    latitude     degrees, north positive
+    longitude    degrees, east positive
     """
 
     orientation: int = _UPRIGHT
@@ -40,13 +42,15 @@ class ExifFacts:
     auto_white: bool | None = None
     focus_m: float | None = None
     flash: bool | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 def read_facts(image: Image.Image) -> ExifFacts:
     """Read the EXIF of an opened image; whatever is broken in it counts as missing."""
     try:
         exif = image.getexif()
-        detail = exif.get_ifd(IFD.Exif)
+        detail, place = exif.get_ifd(IFD.Exif), exif.get_ifd(IFD.GPSInfo)
     except Exception:  # Pillow's parser raises whatever a malformed tag makes it stumble over
         return ExifFacts()
     orientation = exif.get(Base.Orientation)
@@ -65,6 +69,8 @@ def read_facts(image: Image.Image) -> ExifFacts:
         auto_white=None if (white := detail.get(Base.WhiteBalance)) not in (0, 1) else white == 0,
         focus_m=_focus_m(detail),
         flash=bool(flash & 1) if isinstance(flash := detail.get(Base.Flash), int) else None,
+        latitude=_degrees(place, GPS.GPSLatitude, GPS.GPSLatitudeRef, "NS", 90),
+        longitude=_degrees(place, GPS.GPSLongitude, GPS.GPSLongitudeRef, "EW", 180),
     )
 
 
@@ -108,6 +114,19 @@ def _focus_m(detail: Mapping[int, Any]) -> float | None:
     if getattr(distance, "numerator", None) == 0xFFFFFFFF:
         return math.inf
     return _number(detail, Base.SubjectDistance)
+
+
+def _degrees(place: Mapping[int, Any], tag: int, reference: int, signs: str, most: int) -> float | None:
+    """Return degrees, minutes and seconds with their N/S or E/W as one signed number; None where they make no sense."""
+    sign = _text(place, reference).upper()
+    try:
+        degrees, minutes, seconds = (float(part) for part in place.get(tag, ()))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    value = degrees + minutes / 60 + seconds / 3600
+    if sign not in signs or not sign or not 0 <= value <= most:  # NaN is not within, either
+        return None
+    return value if sign == signs[0] else -value
 
 
 def _text(tags: Mapping[int, Any], tag: int) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dpedkit import exif as exif_tags
+from dpedkit import raw
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
 from dpedkit.files import atomic_file, storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
@@ -48,6 +49,8 @@ class PhotoMeta:
     auto_white     whether the camera chose its white balance
     focus_m        what it was focused at, m; infinity where it says so
     flash          whether the flash fired
+    latitude       degrees, north positive
+    longitude      degrees, east positive
     """
 
     width: int
@@ -64,6 +67,8 @@ class PhotoMeta:
     auto_white: bool | None = None
     focus_m: float | None = None
     flash: bool | None = None
+    latitude: float | None = None
+    longitude: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,20 @@ def read_rgb(path: Path, *, limit_px: int = LIMIT_PX) -> U8:
         ImageError: missing, truncated, corrupt or of an unknown kind; the message names the file.
         ImageTooLarge: its header announces more than `limit_px` pixels.
         OutOfMemory: its pixels do not fit.
-        MissingExtra: a HEIC file, and pillow-heif is not installed.
+        MissingExtra: a HEIC or RAW file, and pillow-heif or rawpy is not installed.
     """
     return read_photo(path, limit_px=limit_px).rgb
 
 
 def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
-    """Return a photo with its EXIF and colour profile; raises as `read_rgb` does."""
+    """Return a photo with its EXIF and colour profile; raises as `read_rgb` does.
+
+    A RAW file is developed as `dpedkit.raw` says; its EXIF block stays where it is.
+    """
+    if raw.is_raw(path):
+        with _explained(path, limit_px):
+            size, facts = raw.read_header(path, limit_px)
+            return Photo(raw.develop(path, limit_px), _meta_of("RAW", size, facts), b"", b"")
     with _opened(path, limit_px) as image:
         image.load()
         facts = exif_tags.read_facts(image)
@@ -108,6 +120,9 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
 
 def read_meta(path: Path, *, limit_px: int = LIMIT_PX) -> PhotoMeta:
     """Return what a photo's header tells, without decoding its pixels; raises as `read_rgb` does."""
+    if raw.is_raw(path):
+        with _explained(path, limit_px):
+            return _meta_of("RAW", *raw.read_header(path, limit_px))
     with _opened(path, limit_px) as image:
         return _meta(image, exif_tags.read_facts(image))
 
@@ -165,27 +180,35 @@ def shrink(rgb: U8, width_px: int) -> U8:
     return np.array(Image.fromarray(rgb).resize((width_px, height_px), Image.Resampling.BOX))
 
 
-def find_photos(folder: Path) -> list[Path]:
+def find_photos(folder: Path, *, with_raw: bool = False) -> list[Path]:
     """Return the photos directly in `folder`, sorted by name; hidden files are left out."""
+    suffixes = PHOTO_SUFFIXES | raw.RAW_SUFFIXES if with_raw else PHOTO_SUFFIXES
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in PHOTO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     )
 
 
 @contextmanager
 def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
     """Open an image file; whatever a decoder raises on it becomes an ImageError that names the file."""
+    with _explained(path, limit_px), path.open("rb") as stream:
+        formats = _heif() if stream.read(12)[4:8] == b"ftyp" else _FORMATS
+        stream.seek(0)
+        with Image.open(stream, formats=formats) as image:
+            if image.width * image.height > limit_px:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height}")
+            yield image
+
+
+@contextmanager
+def _explained(path: Path, limit_px: int) -> Iterator[None]:
+    """Turn whatever a decoder raises into an error that names the file."""
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and odd MPO: neither harms the pixels
-            formats = _heif() if stream.read(12)[4:8] == b"ftyp" else _FORMATS
-            stream.seek(0)
-            with Image.open(stream, formats=formats) as image:
-                if image.width * image.height > limit_px:
-                    raise Image.DecompressionBombError(f"{image.width} x {image.height}")
-                yield image
+            yield
     except (ImageError, MissingExtra):
         raise
     except FileNotFoundError as error:
@@ -216,11 +239,15 @@ def _heif() -> tuple[str, ...]:
 
 
 def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
-    lying = facts.orientation >= 5
+    size = image.size[::-1] if facts.orientation >= 5 else image.size
+    return _meta_of(image.format or "", size, facts)
+
+
+def _meta_of(kind: str, size: tuple[int, int], facts: exif_tags.ExifFacts) -> PhotoMeta:
     return PhotoMeta(
-        width=image.height if lying else image.width,
-        height=image.width if lying else image.height,
-        format=image.format or "",
+        width=size[0],
+        height=size[1],
+        format=kind,
         make=facts.make,
         model=facts.model,
         taken_at=facts.taken_at,
@@ -232,6 +259,8 @@ def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
         auto_white=facts.auto_white,
         focus_m=facts.focus_m,
         flash=facts.flash,
+        latitude=facts.latitude,
+        longitude=facts.longitude,
     )
 
 
