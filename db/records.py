@@ -75,6 +75,8 @@ class PhotoRecord:
     release_ns     when its release command took effect; None: not known
     shutter_ns     when its shutter opened, known to +- shutter_bound_ns; None: not known
     clipped        share of pixels, 0 to 1
+    latitude       where it was taken, degrees, north positive
+    longitude      degrees, east positive
     format         "jpg", "cr2", ...; left out, the ending of `path` in lower case
     """
 
@@ -96,6 +98,8 @@ class PhotoRecord:
     shutter_bound_ns: int | None = None
     sharpness: float | None = None
     clipped: float | None = None
+    latitude: float | None = None
+    longitude: float | None = None
     format: str = ""
 
     def __post_init__(self) -> None:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, listed, marked, pass_app
-from dpedkit.cli.options import dry_run_option
+from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, listed, marked, pass_app, table
+from dpedkit.cli.options import dry_run_option, jobs_option
 
 if TYPE_CHECKING:
-    from dpedkit.stages.importing import Pairing
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from dpedkit.executor import Workers
+    from dpedkit.stages.importing import ImportReport
+    from dpedkit.stages.pairing import Clock, PairBy
 
 
 class _NamedFolder(click.ParamType[tuple[str, Path]]):
@@ -38,36 +43,107 @@ def import_() -> None:
 @click.option("--phone", "phones", type=_NamedFolder(), multiple=True, required=True, help="A phone's name and folder.")
 @click.option(
     "--pair-by",
-    type=click.Choice(["name", "order"]),
-    default="name",
+    type=click.Choice(["auto", "time", "name", "order"]),
+    default="auto",
     show_default=True,
-    help="Photos of the same name, or the first with the first and so on.",
+    help="time: by EXIF, the offset between the clocks found from the photos; auto: and by what they show where times "
+    "do not tell; name: files of the same name; order: the first with the first and so on.",
 )
+@click.option(
+    "--within",
+    "within_s",
+    type=click.FloatRange(0.1, 60),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Photos of one shot were taken within this of each other, the clocks set against each other.",
+)
+@click.option("--link", is_flag=True, help="Hard links instead of copies: no space is taken, on one file system.")
+@jobs_option
 @dry_run_option
 @pass_app
-def folder(app: App, dslr: Path, phones: tuple[tuple[str, Path], ...], pair_by: Pairing, dry_run: bool) -> int:
-    """Import folders of photos, one per camera; photos of the same name are one shot.
+def folder(
+    app: App,
+    dslr: Path,
+    phones: tuple[tuple[str, Path], ...],
+    pair_by: PairBy,
+    within_s: float,
+    link: bool,
+    jobs: int | None,
+    dry_run: bool,
+) -> int:
+    """Import folders of photos, one per camera; photos that were taken together are one shot.
+
+    The cameras' clocks need not agree. RAW and JPEG of the same name are one photo in two formats.
 
     \b
+    dpedkit import folder --dslr canon/ --phone sony=xperia/ --phone iphone=iphone/ --dry-run
     dpedkit import folder --dslr canon/ --phone sony=xperia/ --phone iphone=iphone/
-    dpedkit import folder --dslr canon/ --phone sony=xperia/ --pair-by order --dry-run
+    dpedkit import folder --dslr canon/ --phone sony=xperia/ --pair-by name --link
     """
     from dpedkit.stages.importing import import_folders
 
     if len(dict(phones)) < len(phones):
         raise click.BadParameter("a phone's name stands twice", param_hint="--phone")
     report = import_folders(
-        app.workspace, dslr, dict(phones), pair_by=pair_by, dry_run=dry_run, progress=app.progress()
+        app.workspace,
+        dslr,
+        dict(phones),
+        pair_by=pair_by,
+        within_s=within_s,
+        link=link,
+        dry_run=dry_run,
+        workers=_workers(app, jobs),
+        progress=app.progress(),
     )
-    lines = [marked("left out", "yellow", f"{path}: {why}") for path, why in report.unpaired.items()]
-    lines += [marked("failed", "red", f"{label}: {why}") for label, why in report.failures.items()]
-    pairs = [" + ".join(str(path) for path in group.photos.values()) for group in report.groups] if dry_run else []
-    new = len(report.groups) - report.known - len(report.failures)
     verb = "would be imported" if dry_run else "imported"
+    shown: list[RenderableType] = [_pairing(report, list(dict(phones)))] if dry_run else []
     app.show(
         report,
-        *pairs,
-        *lines,
-        f"{listed(new, 'shot')} {verb}, {report.known} known already, {listed(len(report.unpaired), 'photo')} left out",
+        *shown,
+        *(_told(clock) for clock in report.clocks),
+        *_left(report.unpaired, report.failures),
+        f"{listed(report.imported, 'shot')} {verb}, {report.known} known already, "
+        f"{listed(len(report.unpaired), 'photo')} left out",
     )
     return PARTLY_DONE if report.failures else 0
+
+
+def _workers(app: App, jobs: int | None) -> Workers:
+    """Return the processes of this machine: the folders may be seen from here alone."""
+    from dpedkit.executor import Workers
+
+    return Workers(app.workspace.settings.jobs if jobs is None else jobs)
+
+
+def _left(unpaired: dict[str, str], failures: dict[str, str]) -> list[RenderableType]:
+    return [
+        *(marked("left out", "yellow", f"{path}: {why}") for path, why in unpaired.items()),
+        *(marked("failed", "red", f"{path}: {why}") for path, why in failures.items()),
+    ]
+
+
+def _pairing(report: ImportReport, phones: list[str]) -> Table:
+    """Return a row per shot: the DSLR's photo, and each phone's with the difference of their times."""
+    found = table("dslr", *(title for phone in phones for title in (phone, "apart")))
+    for group in report.groups:
+        cells = ["+".join(path.name for path in group.photos["dslr"].files)]
+        for phone in phones:
+            take, apart_s = group.photos.get(phone), group.apart_s.get(phone)
+            cells.append("+".join(path.name for path in take.files) if take else "")
+            cells.append("" if apart_s is None else f"{apart_s:+.2f} s")
+        found.add_row(*cells)
+    return found
+
+
+def _told(clock: Clock) -> str:
+    """Return a line such as "sony: its clock shows 1:00:03.2 more than the DSLR's (+- 0.1 s, ...)"."""
+    whole, tenths = divmod(round(abs(clock.offset_s) * 10), 10)
+    days, rest = divmod(whole, 86400)
+    offset = (f"{days} d " if days else "") + f"{rest // 3600}:{rest // 60 % 60:02d}:{rest % 60:02d}.{tenths}"
+    more = "more" if clock.offset_s >= 0 else "less"
+    by = ", chosen by what the photos show" if clock.chosen_by == "content" else ""
+    return (
+        f"{clock.phone}: its clock shows {offset} {more} than the DSLR's (+- {clock.bound_s:.2f} s, "
+        f"drift {clock.drift_ppm:+.0f} ppm; {listed(clock.pairs, 'pair')} within {clock.within_s:.1f} s{by})"
+    )

@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(0),
+    help="Worker processes on this machine; 0: one per processor. Left out: as dpedkit.toml says.",
+)
+
+
 def workers_options(command: F) -> F:
     """Add --jobs and --cluster; `chosen_workers` says what they mean together."""
-    jobs = click.option(
-        "--jobs",
-        type=click.IntRange(0),
-        help="Worker processes on this machine; 0: one per processor. Left out: as dpedkit.toml says.",
-    )
     cluster = click.option(
         "--cluster",
         metavar="tcp://HOST:PORT",
         help="Let the workers of this Dask scheduler do the work; all must see the workspace's folder.",
     )
-    return jobs(cluster(command))
+    return jobs_option(cluster(command))
 
 
 def chosen_workers(settings: Settings, jobs: int | None, cluster: str | None) -> Workers:

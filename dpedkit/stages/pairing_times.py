@@ -23,6 +23,7 @@ WITHIN_S = 2.0
 """Photos of one shot are taken within this of each other, by clocks that are set against each other."""
 
 _MOST_DRIFT = 2e-4  # quartz clocks keep within 100 ppm of true time; two of them drift by twice that at most
+_DRIFT_KNOWN = 1e-4  # width of the interval in which a drift lies with 95%: one that is known less well is none
 _MOST_DIFFERENCES = 4_000_000
 _PEAKS = 12  # of each histogram, that are matched once
 _REFINED = 6  # of those, that are worth more
@@ -57,9 +58,10 @@ class ClockFit:
     differences_s: F64
     score: float
 
-    def left_over(self, dslr_s: F64, phone_s: F64) -> F64:
-        """Return how far each phone time lies from each DSLR time (broadcast), the clocks set against each other."""
-        return phone_s - self.offset_s - self.drift_ppm * 1e-6 * (dslr_s - self.middle_s) - dslr_s
+    def on_phone(self, dslr_s: F64) -> F64:
+        """Return what the phone's clock shows at times [N] of the DSLR's."""
+        shown: F64 = dslr_s + self.offset_s + self.drift_ppm * 1e-6 * (dslr_s - self.middle_s)
+        return shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ class TimeMatch:
         return self.fits[0] if self.fits else None
 
 
-def match_times(dslr_s: Sequence[float], phone_s: Sequence[float], *, step_s: float, within_s: float) -> TimeMatch:
+def match_times(
+    dslr_s: Sequence[float] | F64, phone_s: Sequence[float] | F64, *, step_s: float, within_s: float
+) -> TimeMatch:
     """Find the offset between two clocks, and which photos belong together.
 
     dslr_s, phone_s  when photos were taken, by each camera's own clock, s; photos of the same second in the order in
@@ -209,7 +213,9 @@ def _line(at: F64, apart: F64) -> tuple[float, float]:
     if len(at) < 4 or np.ptp(at) == 0:
         return float(np.median(apart)), 0.0
     some = np.linspace(0, len(at) - 1, min(len(at), _LINE_POINTS)).astype(np.int64)
-    slope = float(np.clip(stats.theilslopes(apart[some], at[some])[0], -_MOST_DRIFT, _MOST_DRIFT))
+    found = stats.theilslopes(apart[some], at[some])
+    known = found[3] - found[2] < _DRIFT_KNOWN
+    slope = float(np.clip(found[0], -_MOST_DRIFT, _MOST_DRIFT)) if known else 0.0
     return float(np.median(apart - slope * at)), slope
 
 

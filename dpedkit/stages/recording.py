@@ -14,6 +14,7 @@ from dpedkit.capture.shot import ShotPlan, ShotResult, StoredPhoto
 from dpedkit.db import Corpus, PhotoRecord, ShotRecord
 from dpedkit.errors import KnownPhoto
 from dpedkit.images import PhotoMeta
+from dpedkit.stages.photo_facts import facts_of
 from dpedkit.workspace import Workspace
 
 NOT_FINISHED = "not finished"
@@ -170,22 +171,14 @@ def _reason(summary: ShotSummary) -> str:
 
 
 def _photo_record(workspace: Workspace, photo: StoredPhoto, meta: PhotoMeta | None) -> PhotoRecord:
-    white = {None: None, True: "auto", False: "manual"}[meta.auto_white] if meta else None
     return PhotoRecord(
         device=photo.device,
         path=workspace.relative(photo.path),
         sha256=photo.sha256,
         size_bytes=photo.size_bytes,
-        width=meta.width if meta else None,
-        height=meta.height if meta else None,
         device_path=photo.on_device.path,
-        taken_at=meta.taken_at.isoformat() if meta and meta.taken_at else "",
-        exposure_s=meta.exposure_s if meta else None,
-        f_number=meta.f_number if meta else None,
-        iso=meta.iso if meta else None,
-        white_balance=white,
-        focus_m=meta.focus_m if meta else None,
         release_ns=photo.release.earliest_ns if photo.release else None,
         shutter_ns=photo.shutter.t_ns if photo.shutter else None,
         shutter_bound_ns=photo.shutter.bound_ns if photo.shutter else None,
+        **facts_of(meta),
     )

@@ -74,7 +74,13 @@ def build(folder: Path) -> tuple[PatchReport, float]:
     """Import, align, and build the patches; return the CPU seconds of the last."""
     workspace = create_workspace(folder / "work", {})
     import_folders(
-        workspace, folder / "dslr", {"phone": folder / "phone"}, pair_by="name", dry_run=False, progress=Silent()
+        workspace,
+        folder / "dslr",
+        {"phone": folder / "phone"},
+        pair_by="name",
+        dry_run=False,
+        workers=Workers(1),
+        progress=Silent(),
     )
     align_pairs(workspace, workers=Workers(1), dry_run=False, progress=Silent())
     began = _cpu_s()

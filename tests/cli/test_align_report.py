@@ -42,7 +42,17 @@ def made(cli: CommandLine, finished: Stages, tmp_path_factory: pytest.TempPathFa
             rgb = read_rgb(source / f"{number:04d}_{device}.jpg")
             seen = np.full_like(rgb, 90) if (device, name) == ("iphone", ODD) else rgb
             (photos / device / f"{name}.jpg").write_bytes(encode_jpeg(seen, quality=quality))
-    cli.run("import", "folder", "--dslr", photos / "dslr", "--phone", f"iphone={photos / 'iphone'}", cwd=root)
+    cli.run(
+        "import",
+        "folder",
+        "--pair-by",
+        "name",
+        "--dslr",
+        photos / "dslr",
+        "--phone",
+        f"iphone={photos / 'iphone'}",
+        cwd=root,
+    )
     torn = root / pairs_of(root).query("scene == 'torn'")["phone_path"].item()
     torn.write_bytes(torn.read_bytes()[:5000])
     cli.run("align", cwd=root, code=3)

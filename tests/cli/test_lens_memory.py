@@ -30,7 +30,17 @@ def imported(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path
             (base / name).mkdir(exist_ok=True)
             (base / name / f"{seed}.jpg").write_bytes(encode_jpeg(photo, quality=97))
     cli.run("init", "ws", cwd=base)
-    cli.run("import", "folder", "--dslr", base / "dslr", "--phone", f"sony={base / 'sony'}", cwd=base / "ws")
+    cli.run(
+        "import",
+        "folder",
+        "--pair-by",
+        "name",
+        "--dslr",
+        base / "dslr",
+        "--phone",
+        f"sony={base / 'sony'}",
+        cwd=base / "ws",
+    )
     return base / "ws"
 
 

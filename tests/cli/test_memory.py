@@ -51,7 +51,9 @@ def two_pairs(cli: CommandLine, captured: Path, ws: Path) -> None:
             (folders / name / f"{number}.jpg").write_bytes((session / f"{number:04d}_{name}.jpg").read_bytes())
     huge = folders / "sony" / "1.jpg"
     Image.open(huge).resize(HUGE_PX, Image.Resampling.NEAREST).save(huge, quality=50)
-    cli.run("import", "folder", "--dslr", f"{folders}/dslr", "--phone", f"sony={folders}/sony", cwd=ws)
+    cli.run(
+        "import", "folder", "--pair-by", "name", "--dslr", f"{folders}/dslr", "--phone", f"sony={folders}/sony", cwd=ws
+    )
 
 
 def test_a_huge_photo_fails_by_itself(

@@ -37,7 +37,7 @@ def ws(cli: CommandLine, tmp_path: Path) -> Path:
 
 
 def import_words(folders: Path, *phones: str) -> list[str]:
-    words = ["import", "folder", "--dslr", f"{folders}/dslr"]
+    words = ["import", "folder", "--pair-by", "name", "--dslr", f"{folders}/dslr"]
     return words + [word for phone in phones for word in ("--phone", f"{phone}={folders}/{phone}")]
 
 
@@ -55,7 +55,8 @@ def test_import_pairs_by_name_and_leaves_the_originals(cli: CommandLine, folders
     words = import_words(folders, "sony", "iphone")
     plan = cli.run(*words, "--dry-run", cwd=ws).stdout
     assert f"left out {folders}/sony/odd [red]one[bold].jpg: no DSLR photo of this name\n" in plan
-    assert f"{folders}/dslr/view3.jpg + {folders}/iphone/VIEW3.JPG\n" in plan
+    rows = [line.split() for line in plan.splitlines()]
+    assert ["view3.jpg", "VIEW3.JPG"] in rows
     assert "3 shots would be imported, 0 known already, 1 photo left out" in plan
     assert photos_of(ws) == {}
 
@@ -81,7 +82,7 @@ def test_import_by_order(cli: CommandLine, folders: Path, ws: Path) -> None:
     assert "--pair-by order" in cli.error(*import_words(folders, "sony"), cwd=ws, code=2)
     cli.run(*import_words(folders, "sony"), "--pair-by", "order", cwd=ws)
     assert photos_of(ws)["view3.jpg", "sony"] == tree(folders / "sony")["c.jpg"]
-    (folders / "sony" / "d.jpg").write_bytes((folders / "sony" / "c.jpg").read_bytes())
+    (folders / "sony" / "d.jpg").write_bytes((folders / "sony" / "c.jpg").read_bytes() + b"other")
     assert "dslr 3, sony 4" in cli.error(*import_words(folders, "sony"), "--pair-by", "order", cwd=ws, code=2)
 
 
@@ -104,7 +105,7 @@ def test_a_phone_may_be_imported_later(cli: CommandLine, folders: Path, ws: Path
 def test_a_file_that_is_no_photo_is_named_and_the_others_come_in(cli: CommandLine, folders: Path, ws: Path) -> None:
     (folders / "sony" / "VIEW2.JPG").write_bytes(b"not a photo")
     done = cli.run(*import_words(folders, "sony"), cwd=ws, code=3)
-    assert f"failed view2: {folders}/sony/VIEW2.JPG: not a photo of a known kind\n" in done.stdout
+    assert f"failed {folders}/sony/VIEW2.JPG: not a photo of a known kind\n" in done.stdout
     assert photos_of(ws).keys() == {(f"view{n}", name) for n in (1, 3) for name in ("dslr", "sony")}
 
 
