@@ -130,9 +130,10 @@ def test_series_that_have_nothing_to_do_with_each_other_are_no_match() -> None:
     assert clear <= 1  # one in a hundred is what the limit allows
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"), [(0, 3, "none"), (2, 0, "none"), (1, 1, "clear"), (1, 2, "ambiguous")]
-)
+FEW = [(0, 3, "none"), (2, 0, "none"), (1, 1, "clear"), (1, 2, "ambiguous"), (2, 2, "ambiguous"), (3, 3, "clear")]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "verdict"), FEW)
 def test_few_photos(ours: int, theirs: int, verdict: str) -> None:
     times = [np.array([5.0, 78.0, 200.0])[:count] for count in (ours, theirs)]
     assert match_times(times[0], times[1] + 9000, step_s=1.0, within_s=2.0).verdict == verdict

@@ -73,7 +73,7 @@ def _partners(
     if match.verdict != "clear":
         choice = onlooker.choose(ours, theirs, match.fits) if onlooker is not None else None
     if choice is None:
-        raise _unclear(name, match.verdict, match.fits, looked=onlooker is not None)
+        raise _unclear(name, match.fits, looked=onlooker is not None)
     fit, chosen_by = match.fits[choice], "time" if match.verdict == "clear" else "content"
     found.clock = Clock(name, fit.offset_s, fit.bound_s, fit.drift_ppm, fit.within_s, len(fit.pairs), chosen_by)
     pairs = {int(our): int(their) for our, their in fit.pairs}
@@ -128,12 +128,10 @@ def spoken(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _unclear(name: str, verdict: str, fits: Sequence[ClockFit], *, looked: bool) -> UsageError:
+def _unclear(name: str, fits: Sequence[ClockFit], *, looked: bool) -> UsageError:
     seen = ", and the photos look too much alike to tell" if looked else ""
-    remedy = "if both cameras took every shot, use --pair-by order; else give pairs the same file name: --pair-by name"
-    if verdict == "ambiguous":
-        offsets = ", ".join(f"{fit.offset_s:+.1f} s ({len(fit.pairs)} pairs)" for fit in fits[:3])
-        cause = f"{name}: its clock may be off by any of {offsets}: the times fit as well (regular intervals?){seen}"
-    else:
-        cause = f"{name}: its times and the DSLR's agree no better than chance ({len(fits[0].pairs)} pairs){seen}"
-    return UsageError(cause, remedy)
+    offsets = ", ".join(f"{fit.offset_s:+.1f} s ({len(fit.pairs)} pairs)" for fit in fits[:3])
+    return UsageError(
+        f"{name}: its clock may be off by any of {offsets}: the times fit as well (regular intervals?){seen}",
+        "if both cameras took every shot, use --pair-by order; else give pairs the same file name: --pair-by name",
+    )

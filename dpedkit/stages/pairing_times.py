@@ -3,8 +3,8 @@
 The cameras' clocks may differ by anything (a wrong date, another time zone), drift, and tell whole seconds only; either
 camera may have photos that the other has not. The offset is where most pairs of photos agree: all differences of their
 times are counted in a histogram, its peaks are tried, and each is refined by matching the photos one to one in order
-of time and fitting the differences that are left with a line (the clocks' drift). An offset that another explains as
-well, or that chance could have brought about, is not taken: the caller is told the candidates.
+of time and fitting the differences that are left with a line (the clocks' drift). Where another offset explains the
+times as well, as it is with regular intervals and with photos of different days, the caller is told the candidates.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ _ROUNDS = 6
 _SIGMAS = 6.0
 _LEAST_S = 0.05  # what release lags vary by, at least
 _AS_GOOD = 0.8
-_CHANCE = 0.01
 _LINE_POINTS = 300
 
 
@@ -68,11 +67,11 @@ class ClockFit:
 class TimeMatch:
     """What two cameras' times tell.
 
-    verdict  "clear"; "ambiguous": several offsets explain them as well; "chance": too few photos to tell; "none"
+    verdict  "clear"; "ambiguous": several offsets explain them as well; "none": there are no times to compare
     fits     the best first; of an ambiguous verdict all that are as good
     """
 
-    verdict: Literal["clear", "ambiguous", "chance", "none"]
+    verdict: Literal["clear", "ambiguous", "none"]
     fits: tuple[ClockFit, ...]
 
     @property
@@ -104,9 +103,7 @@ def match_times(
     rivals = [fit for fit in fits[1:] if _as_good(fit, best)]
     if len(dslr) == len(phone) == 1:
         return TimeMatch("clear", (best,))
-    if rivals:
-        return TimeMatch("ambiguous", (best, *rivals))
-    return TimeMatch("chance" if matcher.chance(best) > _CHANCE else "clear", tuple(fits))
+    return TimeMatch("ambiguous", (best, *rivals)) if rivals else TimeMatch("clear", (best,))
 
 
 def _as_good(fit: ClockFit, best: ClockFit) -> bool:
@@ -174,18 +171,6 @@ class _Matcher:
         score = float(np.sum(1 - (left / within) ** 2))
         bound = 2 * spread / len(pairs) ** 0.5
         return ClockFit(offset, bound, middle, drift * 1e6, within, rows, left, score)
-
-    def chance(self, fit: ClockFit) -> float:
-        """Return how likely clocks that have nothing to do with each other would agree as well somewhere.
-
-        At any one offset, the pairs that agree by chance are about Poisson distributed.
-        """
-        spans = [float(np.ptp(times)) for times in (self._dslr, self._phone)]
-        width = 2 * fit.within_s
-        room = sum(spans) + width
-        expected = len(self._dslr) * len(self._phone) * width / room
-        single = float(stats.poisson.sf(len(fit.pairs) - 1, expected))
-        return min(1.0, single * room / width)
 
     def _tolerance(self, left: F64) -> float:
         """Return how far apart photos of a shot are at most, as the matches themselves show it."""
