@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dpedkit.align.alignment import Alignment
 from dpedkit.align.gates import Gates, PatchScores, judge
+from dpedkit.align.given import given_alignment
 from dpedkit.align.lens import UNKNOWN_LENS, Lens
 from dpedkit.align.memory import learn_lens, refit
 from dpedkit.align.options import AlignOptions, Mode
@@ -30,6 +31,7 @@ __all__ = [
     "align_pair",
     "cut_patches",
     "fit_tone",
+    "given_alignment",
     "judge",
     "learn_lens",
     "phase_offsets",

@@ -72,6 +72,13 @@ class Warp:
         corners = self.without_mesh().forward(middle + np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
         return float(np.sqrt(abs(np.linalg.det(corners[1:] - corners[0]))))
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether every pixel lies on the pixel of the same place."""
+        lenses = (*self.phone_radial, *self.dslr_radial)
+        same = self.phone_size == self.dslr_size and np.array_equal(self.homography, np.eye(3))
+        return same and not any(lenses) and self.mesh is None
+
     def without_mesh(self) -> Warp:
         """Return the lens model alone."""
         return replace(self, mesh=None)

@@ -30,6 +30,8 @@ def resample_dslr(phone_shape: tuple[int, ...], dslr: U8, alignment: Alignment) 
         raise ValueError(
             f"the alignment is for {alignment.warp.phone_size} and {alignment.warp.dslr_size}, not {sizes}"
         )
+    if alignment.warp.is_identity:
+        return dslr.copy(), np.ones((height, width), dtype=np.bool_)
     source = _low_pass(dslr, alignment.warp.scale())
     picture = np.empty((height, width, 3), dtype=np.uint8)
     mask = np.empty((height, width), dtype=np.bool_)

@@ -16,8 +16,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dpedkit.executor import Workers
-    from dpedkit.stages.importing import ImportReport
+    from dpedkit.stages.bringing_in import ImportReport
     from dpedkit.stages.pairing import Clock, PairBy
+
+
+class _Name(click.ParamType[str]):
+    """A phone's name."""
+
+    name = "NAME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what could not be part of a file's name everywhere."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", value) or value == "dslr":
+            self.fail(f"{value!r} is no name for a phone: lower-case letters, such as sony", param, ctx)
+        return value
 
 
 class _NamedFolder(click.ParamType[tuple[str, Path]]):
@@ -28,9 +40,14 @@ class _NamedFolder(click.ParamType[tuple[str, Path]]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
         """Split at the first equals sign."""
         name, equals, folder = value.partition("=")
-        if not equals or not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) or name == "dslr":
-            self.fail(f"{value!r} is not NAME=DIR, with a lower-case name such as sony", param, ctx)
-        return name, Path(folder)
+        if not equals:
+            self.fail(f"{value!r} is not NAME=DIR, such as sony=xperia/", param, ctx)
+        return _Name().convert(name, param, ctx), Path(folder)
+
+
+link_option = click.option(
+    "--link", is_flag=True, help="Hard links instead of copies: no space is taken, on one file system."
+)
 
 
 @cli.group(name="import")
@@ -58,7 +75,7 @@ def import_() -> None:
     metavar="SECONDS",
     help="Photos of one shot were taken within this of each other, the clocks set against each other.",
 )
-@click.option("--link", is_flag=True, help="Hard links instead of copies: no space is taken, on one file system.")
+@link_option
 @jobs_option
 @dry_run_option
 @pass_app
@@ -96,8 +113,62 @@ def folder(
         workers=_workers(app, jobs),
         progress=app.progress(),
     )
+    return _shown(app, report, list(dict(phones)), dry_run)
+
+
+@import_.command(cls=Command)
+@click.option("--input", "inputs", type=click.Path(path_type=Path), required=True, help="Folder of the phone's photos.")
+@click.option(
+    "--target", "targets", type=click.Path(path_type=Path), required=True, help="Folder of the DSLR's photos."
+)
+@click.option("--phone", type=_Name(), default="phone", show_default=True, help="What to call the phone.")
+@click.option(
+    "--meta-info",
+    type=click.Path(path_type=Path),
+    help='BasicSR\'s list of the pairs to take: lines such as "0001.png (480,480,3)". Left out: all.',
+)
+@link_option
+@jobs_option
+@dry_run_option
+@pass_app
+def pairs(
+    app: App,
+    inputs: Path,
+    targets: Path,
+    phone: str,
+    meta_info: Path | None,
+    link: bool,
+    jobs: int | None,
+    dry_run: bool,
+) -> int:
+    """Import photos that are aligned already: two folders with the same names, as BasicSR has them.
+
+    Both photos of a pair must have the same size. `dpedkit build-patches` cuts them as they are.
+
+    \b
+    dpedkit import pairs --input lq/ --target gt/ --phone sony
+    dpedkit import pairs --input lq/ --target gt/ --meta-info meta_info.txt --dry-run
+    """
+    from dpedkit.stages.importing_pairs import import_pairs
+
+    report = import_pairs(
+        app.workspace,
+        inputs,
+        targets,
+        phone=phone,
+        meta_info=meta_info,
+        link=link,
+        dry_run=dry_run,
+        workers=_workers(app, jobs),
+        progress=app.progress(),
+    )
+    return _shown(app, report, [phone], dry_run)
+
+
+def _shown(app: App, report: ImportReport, phones: list[str], dry_run: bool) -> int:
+    """Print what was imported, or would be; return the exit code."""
     verb = "would be imported" if dry_run else "imported"
-    shown: list[RenderableType] = [_pairing(report, list(dict(phones)))] if dry_run else []
+    shown: list[RenderableType] = [_pairing(report, phones)] if dry_run else []
     app.show(
         report,
         *shown,
@@ -124,14 +195,16 @@ def _left(unpaired: dict[str, str], failures: dict[str, str]) -> list[Renderable
 
 
 def _pairing(report: ImportReport, phones: list[str]) -> Table:
-    """Return a row per shot: the DSLR's photo, and each phone's with the difference of their times."""
-    found = table("dslr", *(title for phone in phones for title in (phone, "apart")))
+    """Return a row per shot: the DSLR's photo, and each phone's with the difference of their times where it is known."""
+    timed = [phone for phone in phones if any(phone in group.apart_s for group in report.groups)]
+    found = table("dslr", *(title for phone in phones for title in ([phone, "apart"] if phone in timed else [phone])))
     for group in report.groups:
         cells = ["+".join(path.name for path in group.photos["dslr"].files)]
         for phone in phones:
             take, apart_s = group.photos.get(phone), group.apart_s.get(phone)
             cells.append("+".join(path.name for path in take.files) if take else "")
-            cells.append("" if apart_s is None else f"{apart_s:+.2f} s")
+            if phone in timed:
+                cells.append("" if apart_s is None else f"{apart_s:+.2f} s")
         found.add_row(*cells)
     return found
 

@@ -24,6 +24,7 @@ from dpedkit.errors import CorpusError, DpedError, ImageError, OutOfMemory, Work
 from dpedkit.executor import Outcome, Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
+from dpedkit.stages import given
 from dpedkit.stages.frames import rows
 from dpedkit.stages.lenses import LearntLens, known_lenses, learn_lenses
 from dpedkit.types import Json
@@ -155,7 +156,7 @@ def _jobs(workspace: Workspace, corpus: Corpus, options: AlignOptions) -> list[A
         lens = lenses.get((pair.session, pair.phone, pair.dslr))
         plain, key = _key(pair, options, None), _key(pair, options, lens)
         done = {"aligned": (key,), "rejected": (key, plain)}.get(pair.status, ())  # what failed may have been mended
-        if pair.alignment in done:
+        if pair.alignment in done or pair.version in given.VERSIONS:
             continue
         refitted = pair.status == "aligned" and pair.alignment == plain
         job = AlignJob(

@@ -1,0 +1,11 @@
+"""Alignments that did not come from our aligner: what tells them from ours, and who must leave them alone."""
+
+from __future__ import annotations
+
+ALIGNED = "given"
+"""Version of an alignment of photos that were aligned already: it is cut like ours, and never done again."""
+
+CUT = "given-patches"
+"""Version of an alignment whose patches were cut already: there are no photos to align, cut or judge again."""
+
+VERSIONS = (ALIGNED, CUT)
