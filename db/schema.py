@@ -231,7 +231,7 @@ class Patch(Base):
 
 
 class Split(Base):
-    """Which split a shot belongs to, for good. `seed` is the seed that put it there."""
+    """Which split a shot belongs to, for good. `seed` is the seed that put it there; -1: it came with its data."""
 
     __tablename__ = "split"
     shot_id: Mapped[int] = mapped_column(ForeignKey("shot.id"), primary_key=True)

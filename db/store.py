@@ -171,6 +171,15 @@ class Store:
             upsert(connection, Split, ["shot_id"], rows)
         return assigned
 
+    def keep_splits(self, splits: Mapping[str, SplitName]) -> None:
+        """Put shots into the splits that their data came with; `seed` -1 says so."""
+        with writing(self._engine) as connection:
+            rows = [
+                {"shot_id": _id(connection, Shot, "key", shot), "split": split, "seed": -1}
+                for shot, split in splits.items()
+            ]
+            upsert(connection, Split, ["shot_id"], rows)
+
     def freeze(self, phone: str, split: SplitName) -> Snapshot:
         """Freeze the list of one phone's kept patches in one split; the same list is the same snapshot.
 

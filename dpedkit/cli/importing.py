@@ -165,6 +165,42 @@ def pairs(
     return _shown(app, report, [phone], dry_run)
 
 
+@import_.command(cls=Command)
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--phone", "phones", type=_Name(), multiple=True, help="Only this phone; may be repeated. Left out: all.")
+@jobs_option
+@dry_run_option
+@pass_app
+def dped(app: App, root: Path, phones: tuple[str, ...], jobs: int | None, dry_run: bool) -> int:
+    """Import a copy of the public DPED dataset: its patches, with its own split, and its whole photos.
+
+    The patches need no align and no build-patches: `dpedkit train` is next.
+
+    \b
+    dpedkit import dped ~/dped --dry-run
+    dpedkit import dped ~/dped --phone iphone
+    """
+    from dpedkit.stages.importing_dped import import_dped
+
+    report = import_dped(
+        app.workspace, root, phones=phones, dry_run=dry_run, workers=_workers(app, jobs), progress=app.progress()
+    )
+    found = table("phone", "split", "patches")
+    for row in report.folders:
+        found.add_row(row.phone, row.split, str(row.pairs))
+    whole = [f"{phone}: {listed(count, 'whole photo')}" for phone, count in report.photos.items()]
+    verb = "would be imported" if dry_run else "imported"
+    patches = sum(row.pairs for row in report.folders) if dry_run else report.patches
+    app.show(
+        report,
+        found,
+        *whole,
+        *_left(report.unpaired, report.failures),
+        f"{patches} patch pairs {verb}, {report.known} known already",
+    )
+    return PARTLY_DONE if report.failures else 0
+
+
 def _shown(app: App, report: ImportReport, phones: list[str], dry_run: bool) -> int:
     """Print what was imported, or would be; return the exit code."""
     verb = "would be imported" if dry_run else "imported"
@@ -195,7 +231,7 @@ def _left(unpaired: dict[str, str], failures: dict[str, str]) -> list[Renderable
 
 
 def _pairing(report: ImportReport, phones: list[str]) -> Table:
-    """Return a row per shot: the DSLR's photo, and each phone's with the difference of their times where it is known."""
+    """Return a row per shot: the DSLR's photo, and each phone's with the difference of their times if known."""
     timed = [phone for phone in phones if any(phone in group.apart_s for group in report.groups)]
     found = table("dslr", *(title for phone in phones for title in ([phone, "apart"] if phone in timed else [phone])))
     for group in report.groups:

@@ -156,7 +156,7 @@ def _jobs(workspace: Workspace, corpus: Corpus, options: AlignOptions) -> list[A
         lens = lenses.get((pair.session, pair.phone, pair.dslr))
         plain, key = _key(pair, options, None), _key(pair, options, lens)
         done = {"aligned": (key,), "rejected": (key, plain)}.get(pair.status, ())  # what failed may have been mended
-        if pair.alignment in done or pair.version in given.VERSIONS:
+        if pair.alignment in done or pair.version in (given.ALIGNED, given.CUT):
             continue
         refitted = pair.status == "aligned" and pair.alignment == plain
         job = AlignJob(

@@ -18,6 +18,7 @@ from dpedkit.errors import StorageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.files import only_one, write_atomic
 from dpedkit.progress import Progress
+from dpedkit.stages import given
 from dpedkit.stages.align_index import index_page
 from dpedkit.stages.align_page import PageJob, PairView, is_fresh, make_page
 from dpedkit.stages.align_pictures import THUMB
@@ -98,7 +99,7 @@ class _Book:
 
     def __init__(self, workspace: Workspace, corpus: Corpus, folder: Path) -> None:
         self._workspace, self._corpus, self._folder = workspace, corpus, folder
-        pairs = [pair for pair in rows(corpus.pairs()) if pair.status in _TRIED]
+        pairs = [pair for pair in rows(given.with_photos(corpus.pairs())) if pair.status in _TRIED]
         views = {_slug(pair): _view(workspace, corpus, pair) for pair in pairs}
         self.views = sorted(views.values(), key=_badness)
         self._pairs = {_slug(pair): pair for pair in pairs}

@@ -118,7 +118,8 @@ def _cause(outcome: Outcome[TakeIn, TakenIn]) -> str:
 def _file(report: ImportReport, filer: Filer, number: int, staged: Sequence[Staged], dry_run: bool) -> None:
     """Record what could be read of a shot; a photo whose partners all cannot be read stays out."""
     devices = {photo.device for photo in staged}
-    if DSLR not in devices or len(devices) < 2:
+    alone = len(report.groups[number - 1].photos) == 1
+    if not devices or (not alone and (DSLR not in devices or len(devices) < 2)):
         report.unpaired |= {str(photo.source): "what it goes with cannot be read" for photo in staged}
     elif all(filer.knows(photo) for photo in staged):
         report.known += 1

@@ -15,6 +15,7 @@ from dpedkit.errors import CorpusError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
+from dpedkit.stages import given
 from dpedkit.stages.frames import rows
 from dpedkit.stages.policies import load_policy
 from dpedkit.workspace import Workspace
@@ -134,7 +135,7 @@ def compare_files(job: CompareJob) -> PairOutcome:
 
 def _jobs(workspace: Workspace, limit: int | None) -> list[CompareJob]:
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
-        pairs = list(rows(corpus.pairs()))
+        pairs = list(rows(given.with_photos(corpus.pairs())))
     if not pairs:
         raise CorpusError("no pairs to compare", "bring photos in: `dpedkit capture` or `dpedkit import folder`")
     if limit is not None and limit < len(pairs):

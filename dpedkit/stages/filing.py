@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord
 from dpedkit.errors import CorpusError
@@ -91,8 +90,10 @@ class Filer:
         """Whether the corpus holds this photo."""
         return photo.taken.sha256 in self._shots
 
-    def file(self, number: int, label: str, photos: Sequence[Staged], **shot_facts: Any) -> None:
+    def file(self, number: int, label: str, photos: Sequence[Staged]) -> str:
         """Give new photos their names and record them in their shot, which others of it may be in already.
+
+        Returns the shot's key.
 
         Raises:
             CorpusError: a photo is in the corpus as another device's, or they are in different shots, or a shot has
@@ -117,10 +118,11 @@ class Filer:
             for record in records:
                 self._corpus.store.add_photo(key, record)
         else:
-            self._corpus.store.add_shot(ShotRecord(key, self.session, number, label, **shot_facts), records)
+            self._corpus.store.add_shot(ShotRecord(key, self.session, number, label), records)
         for record in records:
             self._shots[record.sha256] = key, record.device
             self._paths[record.path] = record.sha256
+        return key
 
     def finish(self) -> None:
         """Say that the plan has been gone through."""

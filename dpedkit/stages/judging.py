@@ -9,6 +9,7 @@ import pandas as pd
 
 from dpedkit.align import judge
 from dpedkit.db import Corpus, open_corpus
+from dpedkit.stages import given
 from dpedkit.stages.frames import rows
 from dpedkit.stages.policies import Policy, policies
 from dpedkit.stages.scores import scores_in
@@ -58,7 +59,8 @@ def compare_gates(workspace: Workspace) -> list[PolicyRow]:
     known = policies(workspace)
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         patches, pairs = corpus.patches(), corpus.pairs()
-    scores = scores_in(patches)
+    scored = patches["alignment"].isin(given.with_photos(pairs)["alignment"].tolist())
+    scores = scores_in(patches[scored])
     in_use = pairs.groupby("gates")["patches"].sum()
     compared = []
     for policy in known:

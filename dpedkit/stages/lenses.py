@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from dpedkit.align import Alignment, Lens, learn_lens
 from dpedkit.db import Corpus, LensRecord
+from dpedkit.stages import given
 from dpedkit.stages.frames import rows
 
 Cameras: TypeAlias = tuple[str, str, str]
@@ -33,7 +34,7 @@ def learn_lenses(corpus: Corpus) -> list[LearntLens]:
 
     What was learnt stays: pairs that are added later use it, and nothing that was aligned changes.
     """
-    pairs = corpus.pairs()
+    pairs = given.with_photos(corpus.pairs())
     known = known_lenses(corpus)
     learnt = []
     for cameras, group in pairs.groupby(["session", "phone", "dslr"]):

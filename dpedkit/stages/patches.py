@@ -14,6 +14,7 @@ from dpedkit.errors import CorpusError, PairRejected, SettingsError, StorageErro
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
+from dpedkit.stages import given
 from dpedkit.stages.frames import rows
 from dpedkit.stages.judging import Tally, judge_again
 from dpedkit.stages.policies import Policy, load_policy
@@ -103,7 +104,7 @@ def build_patches(
     policy = load_policy(workspace, wanted.gates)
     report = PatchReport(gates=policy.identity, limits=policy.limits)
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
-        pairs = corpus.pairs()
+        pairs = given.with_photos(corpus.pairs())
         aligned = pairs[pairs["status"] == "aligned"]
         if aligned.empty:
             raise CorpusError("no aligned pairs to cut patches from", "align some first: `dpedkit align`")
