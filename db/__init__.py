@@ -8,7 +8,9 @@ with open_corpus(root) as corpus:
 from dpedkit.db.corpus import Corpus, open_corpus
 from dpedkit.db.records import (
     AlignmentRecord,
+    Conflict,
     Counts,
+    Decided,
     DeviceRecord,
     LensRecord,
     PatchRecord,
@@ -26,8 +28,10 @@ from dpedkit.db.store import Store
 
 __all__ = [
     "AlignmentRecord",
+    "Conflict",
     "Corpus",
     "Counts",
+    "Decided",
     "DeviceRecord",
     "LensRecord",
     "PatchRecord",

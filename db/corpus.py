@@ -6,23 +6,29 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 import pandas as pd
 from sqlalchemy import Engine, func, select
 
 from dpedkit.db import queries
+from dpedkit.db.decisions import read_tags
 from dpedkit.db.engine import make_engine, reading
+from dpedkit.db.filters import TAG
 from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
 from dpedkit.db.pairs import ShardPairs
+from dpedkit.db.patch_rows import count_patches, patch_rows, read_patches
 from dpedkit.db.records import Counts
 from dpedkit.db.schema import Alignment, Run, Session, Shard, Snapshot
+from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows
 from dpedkit.db.shards import open_shard
 from dpedkit.db.store import Store
 from dpedkit.errors import CorpusError
 from dpedkit.types import Json
+
+Table: TypeAlias = Literal["photos", "pairs", "patches"]
 
 
 def open_corpus(root: Path, url: str = "sqlite:///corpus.db", clock: Callable[[], int] = time.time_ns) -> Corpus:
@@ -88,43 +94,77 @@ class Corpus:
         """
         return self._frame(queries.shots())
 
-    def photos(self) -> pd.DataFrame:
-        """Return a row per photo, in order of shot, device and format.
+    def photos(self, where: str = "", *, order: str = "", limit: int | None = None, offset: int = 0) -> pd.DataFrame:
+        """Return a row per photo, in order of shot, device and format; see `pairs` for what can be asked.
 
         shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
         iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped latitude longitude noise
         mean_red mean_green mean_blue phash measured
         picture (whether it is the one of its device and shot that pairs are made of; a RAW file never is)
         """
-        return self._frame(queries.photos())
+        return self._frame(chosen(photo_rows(), where, order, limit, offset))
 
-    def pairs(self) -> pd.DataFrame:
+    def pairs(self, where: str = "", *, order: str = "", limit: int | None = None, offset: int = 0) -> pd.DataFrame:
         """Return a row per phone picture and DSLR picture of the same shot, in order of shot and phone.
 
         shot session scene split phone dslr phone_path dslr_path phone_sha256 dslr_sha256
         alignment (its key; the current one) version status ("new" where there is none) reason residual_px
         residual_p95_px inliers? overlap mode trusted_share patches_key gates (NAME@VERSION#HASH of the policy that
-        judged its patches) tone (dict: what `--match` did, or why it could not) patches kept
-        shard (missing where there are no patches)
-        """
-        return self._frame(queries.pairs())
+        judged its patches) tone (dict: what `--match` did, or why it could not) gain_red gain_green gain_blue
+        sharpness_ratio patches kept
+        shard (missing where there are no patches) decision (number of the one that holds, 0: none) verdict ("accept",
+        "reject"; missing: undecided) decided_by decided_why shot_verdict
 
-    def patches(self) -> pd.DataFrame:
+        where   a query, such as "phone = 'sony' and residual_px < 0.2"; docs/corpus.md has the language
+        order   a column, "-" before it for the largest first; missing values come last
+        limit, offset  one page of them
+
+        Raises:
+            QueryError: a query that cannot be read, or asks for what is not there.
+            UsageError: no such column to order by.
+        """
+        return self._frame(chosen(pair_rows(), where, order, limit, offset))
+
+    def patches(self, where: str = "", *, limit: int | None = None, offset: int = 0) -> pd.DataFrame:
         """Return a row per patch of the current alignments, in order of shot, phone and place in the shards.
 
-        patch (its key) alignment (its key) shot split phone dslr shard row x y size ncc crlb_px shift_px shift_x_px
-        shift_y_px rotation_deg local_shift_px gain_red gain_green gain_blue offset_red offset_green offset_blue
-        sharpness_phone sharpness_dslr clipped std confidence match keep reason
+        patch (its key) alignment (its key) shot session scene split phone dslr shard row x y size ncc crlb_px shift_px
+        shift_x_px shift_y_px rotation_deg local_shift_px gain_red gain_green gain_blue offset_red offset_green
+        offset_blue sharpness_phone sharpness_dslr clipped std confidence match keep reason
+        residual_px residual_p95_px inliers? overlap trusted_share sharpness_ratio gates (of its pair)
+        verdict pair_verdict shot_verdict
+        used (whether the gates keep it and neither it nor its pair nor its shot is rejected)
+
+        Takes what `pairs` takes, and raises as it does.
         """
         with reading(self._engine) as connection:
-            patches = read_frame(connection, queries.patches())
-            alignments = read_frame(connection, queries.patch_alignments())
-            shards = read_frame(connection, select(Shard.id.label("shard_id"), Shard.name.label("shard")))
-        # joining here keeps the text that many patches share out of the query, which makes it several times faster
-        whole = patches.merge(alignments, on="alignment_id").merge(shards, on="shard_id")
-        ordered = whole.sort_values(["shot", "phone", "shard", "row"], ignore_index=True)
-        first = ["patch", "alignment", "shot", "split", "phone", "dslr", "shard"]
-        return ordered[first + [name for name in patches if name not in ("patch", "alignment_id", "shard_id")]]
+            return read_patches(connection, where, limit, offset)
+
+    def count(self, table: Table, where: str = "") -> int:
+        """Return how many photos, pairs or patches a query finds; raises as `pairs` does."""
+        with reading(self._engine) as connection:
+            if table == "patches":
+                return count_patches(connection, where)
+            return count(connection, photo_rows() if table == "photos" else pair_rows(), where)
+
+    def columns(self, table: Table) -> dict[str, str]:
+        """Return what a query may ask of photos, pairs or patches: column -> "number", "text" or "truth"."""
+        rows = {"photos": photo_rows, "pairs": pair_rows, "patches": patch_rows}[table]()
+        tags = {TAG: "text"} if rows[1].key is not None else {}
+        return {**rows[1].kinds(), **tags}
+
+    def tags(self, kind: str = "pair") -> dict[str, list[str]]:
+        """Return the tags of pairs, patches or shots: key -> its tags, sorted; a pair's key is SHOT:PHONE."""
+        with reading(self._engine) as connection:
+            return read_tags(connection, kind)
+
+    def decisions(self) -> pd.DataFrame:
+        """Return a row per batch of decisions and what it decided, oldest first.
+
+        batch decided_ns who why kind topic ("verdict", "tag:NAME") verdict decisions (how many) current (how many of
+        them still hold) undoes? (the batch that it undid)
+        """
+        return self._frame(queries.decisions())
 
     def lenses(self) -> pd.DataFrame:
         """Return a row per session, phone and DSLR whose lenses were learnt, oldest session first.

@@ -12,10 +12,11 @@ import numpy as np
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import aliased
 
+from dpedkit.db.decisions import not_rejected, pair_key
 from dpedkit.db.frames import Query
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.queries import is_picture
-from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Snapshot, SnapshotPatch, Split
+from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot, Snapshot, SnapshotPatch, Split
 from dpedkit.errors import CorpusError
 
 
@@ -42,7 +43,7 @@ class Members:
 
 
 def find_members(connection: Connection, phone: str, split: str) -> Members:
-    """Return one phone's kept patches of current alignments in one split, ordered by key.
+    """Return one phone's kept patches of current alignments in one split, but for those rejected, ordered by key.
 
     Raises:
         CorpusError: there are none, or they are not all of one size and one kind of tone.
@@ -55,6 +56,8 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
         .join(dslr, Alignment.dslr_photo_id == dslr.id)
         .join(Device, photo.device_id == Device.id)
         .join(Split, photo.shot_id == Split.shot_id)
+        .join(Shot, photo.shot_id == Shot.id)
+        .where(not_rejected(Patch.key, pair_key(Shot.key, Device.name), Shot.key))
         .where(Patch.keep, Alignment.current, is_picture(photo), is_picture(dslr))
         .where(Device.name == phone, Split.split == split)
     )

@@ -5,14 +5,46 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, case, exists, func, select
 from sqlalchemy.orm import aliased
 
+from dpedkit.db.decisions import VERDICT, held, pair_key, verdict_of
 from dpedkit.db.frames import Query
-from dpedkit.db.schema import Alignment, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
+from dpedkit.db.schema import Alignment, Decision, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
 from dpedkit.raw import RAW_SUFFIXES
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
 RAW_FORMATS = tuple(sorted(suffix.removeprefix(".") for suffix in RAW_SUFFIXES))
 
 _phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
+_decision = aliased(Decision, name="pair_decision")
+PAIR_KEY = pair_key(Shot.key, _phone_device.name)
+_PAIR = (
+    Shot.key.label("shot"),
+    Session.name.label("session"),
+    Shot.scene,
+    Split.split,
+    _phone_device.name.label("phone"),
+    _dslr_device.name.label("dslr"),
+    _phone.path.label("phone_path"),
+    _dslr.path.label("dslr_path"),
+    _phone.sha256.label("phone_sha256"),
+    _dslr.sha256.label("dslr_sha256"),
+    Alignment.key.label("alignment"),
+    Alignment.version,
+    func.coalesce(Alignment.status, "new").label("status"),
+    func.coalesce(Alignment.reason, "").label("reason"),
+    Alignment.residual_px,
+    Alignment.residual_p95_px,
+    Alignment.inliers,
+    Alignment.overlap,
+    Alignment.mode,
+    Alignment.trusted_share,
+    Alignment.patches_key,
+    Alignment.gates,
+    Alignment.tone,
+    Alignment.gain_red,
+    Alignment.gain_green,
+    Alignment.gain_blue,
+    Alignment.sharpness_ratio,
+)
 
 
 def is_picture(photo: type[Photo]) -> ColumnElement[bool]:
@@ -92,49 +124,57 @@ def pairs() -> Query:
         .group_by(Patch.alignment_id)
         .subquery()
     )
+    columns = (
+        *_PAIR,
+        func.coalesce(cut.c.patches, 0).label("patches"),
+        func.coalesce(cut.c.kept, 0).label("kept"),
+        Shard.name.label("shard"),
+        func.coalesce(_decision.id, 0).label("decision"),
+        held(_decision.verdict).label("verdict"),
+        _decision.who.label("decided_by"),
+        _decision.why.label("decided_why"),
+        verdict_of("shot", Shot.key).label("shot_verdict"),
+    )
     return (
-        select(
-            Shot.key.label("shot"),
-            Session.name.label("session"),
-            Shot.scene,
-            Split.split,
-            _phone_device.name.label("phone"),
-            _dslr_device.name.label("dslr"),
-            _phone.path.label("phone_path"),
-            _dslr.path.label("dslr_path"),
-            _phone.sha256.label("phone_sha256"),
-            _dslr.sha256.label("dslr_sha256"),
-            Alignment.key.label("alignment"),
-            Alignment.version,
-            func.coalesce(Alignment.status, "new").label("status"),
-            func.coalesce(Alignment.reason, "").label("reason"),
-            Alignment.residual_px,
-            Alignment.residual_p95_px,
-            Alignment.inliers,
-            Alignment.overlap,
-            Alignment.mode,
-            Alignment.trusted_share,
-            Alignment.patches_key,
-            Alignment.gates,
-            Alignment.tone,
-            func.coalesce(cut.c.patches, 0).label("patches"),
-            func.coalesce(cut.c.kept, 0).label("kept"),
-            Shard.name.label("shard"),
+        _paired(select(*columns), outer=True)
+        .outerjoin(cut, cut.c.alignment_id == Alignment.id)
+        .outerjoin(Shard, Shard.id == cut.c.shard_id)
+        .outerjoin(
+            _decision,
+            (_decision.kind == "pair") & (_decision.key == PAIR_KEY) & (_decision.topic == VERDICT) & _decision.current,
         )
-        .join_from(_phone, _phone_device, (_phone.device_id == _phone_device.id) & (_phone_device.role == "phone"))
+        .order_by(Shot.key, _phone_device.name, _dslr_device.name)
+    )
+
+
+def aligned() -> Query:
+    """Return what the patches of each current alignment share: its pair's columns, and `alignment_id`."""
+    return _paired(select(Alignment.id.label("alignment_id"), PAIR_KEY.label("pair"), *_PAIR), outer=False)
+
+
+def patches() -> Query:
+    """Return every patch in use, with the ids of its alignment and shard."""
+    own = [column for column in Patch.__table__.c if column.name not in ("id", "key")]
+    return select(Patch.key.label("patch"), *own).where(Patch.reason != "superseded")
+
+
+def _paired(columns: Query, *, outer: bool) -> Query:
+    """Join what makes a pair: two pictures of a shot and their alignment, if they have one or only where they do."""
+    return (
+        columns.join_from(
+            _phone, _phone_device, (_phone.device_id == _phone_device.id) & (_phone_device.role == "phone")
+        )
         .join(Shot, _phone.shot_id == Shot.id)
         .join(Session, Shot.session_id == Session.id)
         .join(_dslr, _dslr.shot_id == Shot.id)
         .join(_dslr_device, (_dslr.device_id == _dslr_device.id) & (_dslr_device.role == "dslr"))
         .outerjoin(Split, Split.shot_id == Shot.id)
-        .outerjoin(
+        .join(
             Alignment,
             (Alignment.phone_photo_id == _phone.id) & (Alignment.dslr_photo_id == _dslr.id) & Alignment.current,
+            isouter=outer,
         )
-        .outerjoin(cut, cut.c.alignment_id == Alignment.id)
-        .outerjoin(Shard, Shard.id == cut.c.shard_id)
         .where(is_picture(_phone), is_picture(_dslr))
-        .order_by(Shot.key, _phone_device.name, _dslr_device.name)
     )
 
 
@@ -156,30 +196,20 @@ def lenses() -> Query:
     )
 
 
-def patches() -> Query:
-    """Return every patch in use, with the ids of its alignment and shard."""
-    own = [column for column in Patch.__table__.c if column.name not in ("id", "key")]
-    return select(Patch.key.label("patch"), *own).where(Patch.reason != "superseded")
-
-
-def patch_alignments() -> Query:
-    """Return what patches share: each current alignment's shot, split and devices."""
+def decisions() -> Query:
+    """Return every batch of decisions, a row for each verdict in it."""
+    columns = (Decision.batch, Decision.who, Decision.why, Decision.kind, Decision.topic, Decision.verdict)
     return (
         select(
-            Alignment.id.label("alignment_id"),
-            Alignment.key.label("alignment"),
-            Shot.key.label("shot"),
-            Split.split,
-            _phone_device.name.label("phone"),
-            _dslr_device.name.label("dslr"),
+            Decision.batch,
+            func.min(Decision.decided_ns).label("decided_ns"),
+            *columns[1:],
+            func.count().label("decisions"),
+            func.sum(case((Decision.current, 1), else_=0)).label("current"),
+            Decision.undoes,
         )
-        .join_from(Alignment, _phone, Alignment.phone_photo_id == _phone.id)
-        .join(_phone_device, _phone.device_id == _phone_device.id)
-        .join(_dslr, Alignment.dslr_photo_id == _dslr.id)
-        .join(_dslr_device, _dslr.device_id == _dslr_device.id)
-        .join(Shot, _phone.shot_id == Shot.id)
-        .outerjoin(Split, Split.shot_id == Shot.id)
-        .where(Alignment.current, is_picture(_phone), is_picture(_dslr))
+        .group_by(*columns, Decision.undoes)
+        .order_by(Decision.batch, Decision.kind, Decision.topic, Decision.verdict)
     )
 
 

@@ -190,6 +190,33 @@ class PatchRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """What was decided elsewhere since the one who decides now has looked: nothing was written about it."""
+
+    key: str
+    verdict: str
+    who: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a batch of decisions.
+
+    batch      its number, by which it can be undone; 0: nothing was new
+    decided    how many were written
+    by_people  how many a rule left alone, because a person had decided
+    conflicts  those that were decided elsewhere meanwhile, and were left alone
+    since      of an undo: how many were left alone, because something was decided about them since
+    """
+
+    batch: int
+    decided: int
+    by_people: int = 0
+    conflicts: tuple[Conflict, ...] = ()
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A frozen, ordered list of patches; `hash` is the SHA-256 over their keys, in order."""
 

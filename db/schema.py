@@ -246,7 +246,9 @@ class Decision(Base):
     key      the shot's or patch's key; a pair's is SHOT:PHONE
     topic    "verdict", or "tag:NAME"
     verdict  "accept", "reject" or "" (undecided); of a tag "on" or ""
-    batch    decisions that were made together, and are undone together, share it
+    batch    number of those that were made together, and are undone together
+    undoes   the batch that this one undid
+    restores id of the decision that holds again, where one was undone
     current  whether it is the last one of its kind, key and topic
     """
 
@@ -259,7 +261,9 @@ class Decision(Base):
     verdict: Mapped[str]
     who: Mapped[str]
     why: Mapped[str]
-    batch: Mapped[str] = mapped_column(server_default="")
+    batch: Mapped[int] = mapped_column(server_default="0")
+    undoes: Mapped[int | None]
+    restores: Mapped[int | None]
     current: Mapped[bool] = mapped_column(server_default=true())
     decided_ns: Mapped[Ns]
 

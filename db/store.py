@@ -8,10 +8,12 @@ from typing import cast
 
 from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, select, update
 
+from dpedkit.db import decisions
 from dpedkit.db.engine import writing
 from dpedkit.db.members import Members, find_members
 from dpedkit.db.records import (
     AlignmentRecord,
+    Decided,
     DeviceRecord,
     LensRecord,
     PatchRecord,
@@ -159,6 +161,52 @@ class Store:
             if rows:
                 judged = update(Patch).where(Patch.key == bindparam("which"), Patch.alignment_id == alignment_id)
                 connection.execute(judged.values(reason=bindparam("why"), keep=bindparam("kept")), rows)
+
+    def decide(
+        self,
+        kind: str,
+        verdicts: Mapping[str, str],
+        *,
+        who: str,
+        why: str = "",
+        tag: str = "",
+        over_people: bool = False,
+        seen: Mapping[str, int] | None = None,
+    ) -> Decided:
+        """Accept, reject or tag, all at once and as one batch; what holds already is not written again.
+
+        kind         "shot", "pair" or "patch"
+        verdicts     key -> "accept", "reject" or "" (undecided); of a tag "on" or "". Keys are those that
+                     `dpedkit.db.decisions` names; nothing checks that they are there
+        who          a person, or "rule NAME"; a rule leaves alone what a person decided, unless `over_people`
+        tag          decide on this tag rather than on the verdict
+        seen         key -> `decision` that the one who decides has seen (0: none); where another holds by now, the
+                     key is left alone and reported
+        """
+        topic = decisions.TAG + tag if tag else decisions.VERDICT
+        with writing(self._engine) as connection:
+            return decisions.decide(
+                connection,
+                kind,
+                topic,
+                verdicts,
+                who=who,
+                why=why,
+                now_ns=self._clock(),
+                over_people=over_people,
+                seen=seen,
+            )
+
+    def undo(self, batch: int | None = None, *, who: str) -> Decided:
+        """Restore what held before a batch, but for what was decided since; that is a batch, too, and can be undone.
+
+        batch  its number; None: the last one that is no undo and was not undone
+
+        Raises:
+            CorpusError: there is no such batch.
+        """
+        with writing(self._engine) as connection:
+            return decisions.undo(connection, batch, who=who, now_ns=self._clock())
 
     def assign_splits(self, seed: int, shares: Mapping[SplitName, float] = DEFAULT_SHARES) -> dict[str, SplitName]:
         """Give every shot that has no split one, and return those; see `dpedkit.db.splits`."""

@@ -4,7 +4,8 @@
     ├── UsageError                2   the command or a settings file asks for something that cannot be
     │   ├── NoWorkspace           2
     │   ├── SettingsError         2
-    │   └── RecipeError           2
+    │   ├── RecipeError           2
+    │   └── QueryError            2
     ├── ImageError                1   a photo that cannot be read or written
     │   ├── ImageTooLarge         1
     │   └── OutOfMemory           1   ... or worked on, with the memory there is
@@ -64,6 +65,32 @@ class SettingsError(UsageError):
 
 class RecipeError(UsageError):
     """No such recipe, or a recipe that does not hold together."""
+
+
+class QueryError(UsageError):
+    """A query that cannot be read, or asks for what is not there.
+
+    problem  one line: what is wrong
+    query    the text
+    at       which of its characters is meant; its length: the end
+    """
+
+    def __init__(self, problem: str, query: str, at: int, remedy: str = "") -> None:
+        before = query[:at][-12:]
+        place = f"after {before!r}" if before.strip() else "at the beginning"
+        super().__init__(
+            f"{problem} (character {at + 1}, {place})",
+            remedy or "docs/corpus.md has the language; `dpedkit query --columns` lists the columns",
+        )
+        self.args = (problem, query, at, remedy)
+        self.problem, self.query, self.at = problem, query, at
+
+    @property
+    def pointed(self) -> str:
+        """The line of the query that is meant, and under it a caret at the character."""
+        start = self.query.rfind("\n", 0, self.at) + 1
+        line = self.query[start:].partition("\n")[0]
+        return f"{line}\n{' ' * (self.at - start)}^"
 
 
 class ImageError(DpedError):

@@ -6,7 +6,7 @@ import os
 import sys
 
 from dpedkit.cli.app import App, cli, explain
-from dpedkit.errors import DpedError
+from dpedkit.errors import DpedError, QueryError
 
 # Each family's module adds its commands to `cli` when it is imported.
 from dpedkit.cli import align, calibrate, demo, importing, patches, rig, rigs, training, workspace  # noqa: F401  isort:skip
@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = app.fail(error.format_message(), f"`{asked} --help` shows what there is", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         code = app.fail("stopped", app.go_on, 130)
+    except QueryError as error:
+        code = app.fail(error.cause, error.remedy, error.exit_code, error.pointed)
     except DpedError as error:
         code = app.fail(error.cause, error.remedy, error.exit_code)
     except BrokenPipeError:

@@ -78,8 +78,8 @@ class App:
                 console.print(part, soft_wrap=not isinstance(part, Table))
         click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
-    def fail(self, cause: str, remedy: str, exit_code: int) -> int:
-        """Print one line of cause and one of remedy; return the exit code."""
+    def fail(self, cause: str, remedy: str, exit_code: int, shown: str = "") -> int:
+        """Print one line of cause and one of remedy, and between them what is `shown`; return the exit code."""
         cause, remedy = " ".join(cause.splitlines()), " ".join(remedy.splitlines())
         if self.json:
             document = {"error": cause, "remedy": remedy, "exit_code": exit_code}
@@ -89,6 +89,8 @@ class App:
                 )
             )
         click.secho(f"error: {cause}", fg="red", err=True)
+        for line in shown.splitlines():
+            click.echo(f"  {line}", err=True)
         if remedy:
             click.echo(f"  {remedy}", err=True)
         if self.verbose > 1:

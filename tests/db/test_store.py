@@ -267,7 +267,9 @@ def test_another_verdict_changes_nothing_but_which_patches_are_kept(build: Calla
     after = corpus.patches()
     assert after["keep"].tolist() == [False] * 3 + [True] + before["keep"].tolist()[4:]
     assert after["reason"].tolist() == ["flat"] * 3 + [""] * (len(before) - 3)
-    assert after.drop(columns=["keep", "reason"]).equals(before.drop(columns=["keep", "reason"]))
+    judged = ["keep", "used", "reason", "gates"]
+    assert after.drop(columns=judged).equals(before.drop(columns=judged))
+    assert after["used"].equals(after["keep"])
     assert corpus.pairs().set_index("alignment")["gates"].dropna().to_dict() == {alignment: "strict@2#12345678"}
     assert len(corpus.pair_source(snapshot.hash)) == snapshot.patches
 

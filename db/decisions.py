@@ -1,0 +1,182 @@
+"""What was decided: conditions over the current decisions, and how new ones take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, insert, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from dpedkit.db.records import Conflict, Decided
+from dpedkit.db.schema import Decision
+from dpedkit.errors import CorpusError
+
+VERDICT = "verdict"
+TAG = "tag:"
+RULE = "rule "
+"""How the name of a rule begins, where a person's name would stand."""
+
+
+def pair_key(shot: ColumnElement[str], phone: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the key by which decisions know a pair: SHOT:PHONE."""
+    return shot.concat(":").concat(phone)
+
+
+def not_rejected(patch: ColumnElement[str], pair: ColumnElement[str], shot: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether neither a patch, by its key, nor its pair nor its shot is rejected."""
+    return and_(shot.not_in(_rejected("shot")), pair.not_in(_rejected("pair")), patch.not_in(_rejected("patch")))
+
+
+def held(verdict: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
+    """Return a verdict that may be nothing: undecided."""
+    return func.nullif(verdict, "", type_=String)
+
+
+def verdict_of(kind: str, key: ColumnElement[str]) -> ColumnElement[str]:
+    """Return what holds for a row: "accept", "reject", or nothing."""
+    found = aliased(Decision)
+    return (
+        select(held(found.verdict))
+        .where(found.kind == kind, found.key == key, found.topic == VERDICT, found.current)
+        .scalar_subquery()
+    )
+
+
+def verdicts(connection: Connection, kind: str) -> dict[str, str]:
+    """Return every verdict that holds for rows of this kind, by key."""
+    rows = connection.execute(_current(kind, VERDICT).where(Decision.verdict != ""))
+    return {row.key: row.verdict for row in rows}
+
+
+def has_tag(kind: str, key: ColumnElement[str], tag: str) -> ColumnElement[bool]:
+    """Whether a row has a tag."""
+    return _tagged(kind, key, Decision.topic == TAG + tag)
+
+
+def has_tags(kind: str, key: ColumnElement[str], like: str = "%") -> ColumnElement[bool]:
+    r"""Whether a row has a tag that looks like a pattern of SQL in lower case, its \ before signs that are meant."""
+    return _tagged(kind, key, func.lower(Decision.topic).like(TAG + like, escape="\\"))
+
+
+def read_tags(connection: Connection, kind: str) -> dict[str, list[str]]:
+    """Return the tags of rows of this kind: key -> its tags, sorted."""
+    on = (Decision.kind == kind) & (Decision.verdict == "on") & Decision.current & Decision.topic.like(TAG + "%")
+    found: dict[str, list[str]] = {}
+    for key, topic in connection.execute(select(Decision.key, Decision.topic).where(on).order_by(Decision.topic)):
+        found.setdefault(key, []).append(topic.removeprefix(TAG))
+    return found
+
+
+def _tagged(kind: str, key: ColumnElement[str], topic: ColumnElement[bool]) -> ColumnElement[bool]:
+    on = (Decision.kind == kind) & (Decision.verdict == "on") & Decision.current
+    return key.in_(select(Decision.key).where(on, topic))
+
+
+def _rejected(kind: str) -> Select[tuple[str]]:
+    rejects = (Decision.kind == kind) & (Decision.topic == VERDICT) & (Decision.verdict == "reject")
+    return select(Decision.key).where(rejects, Decision.current)
+
+
+def decide(
+    connection: Connection,
+    kind: str,
+    topic: str,
+    verdicts: Mapping[str, str],
+    *,
+    who: str,
+    why: str,
+    now_ns: int,
+    over_people: bool,
+    seen: Mapping[str, int] | None,
+) -> Decided:
+    """Write decisions as one batch; see `Store.decide`."""
+    now = {row.key: row for row in connection.execute(_current(kind, topic))}
+    conflicts = [
+        Conflict(key, now[key].verdict, now[key].who) if key in now else Conflict(key, "", "")
+        for key, known in (seen or {}).items()
+        if (now[key].id if key in now else 0) != known
+    ]
+    barred = {conflict.key for conflict in conflicts}
+    by_people = 0
+    wanted: dict[str, str] = {}
+    for key, verdict in verdicts.items():
+        before = now.get(key)
+        if key in barred or verdict == (before.verdict if before else ""):
+            continue
+        if who.startswith(RULE) and not over_people and before and not before.who.startswith(RULE):
+            by_people += 1
+            continue
+        wanted[key] = verdict
+    rows = [(kind, key, topic, verdict, None) for key, verdict in wanted.items()]
+    batch = _write(connection, rows, who, why, now_ns)
+    return Decided(batch, len(wanted), by_people, tuple(conflicts))
+
+
+def undo(connection: Connection, batch: int | None, *, who: str, now_ns: int) -> Decided:
+    """Restore what held before a batch; see `Store.undo`."""
+    if batch is None:
+        undone = select(Decision.undoes).where(Decision.undoes.is_not(None))
+        last = select(func.max(Decision.batch)).where(Decision.undoes.is_(None), Decision.batch.not_in(undone))
+        batch = connection.execute(last).scalar()
+    made = [] if batch is None else connection.execute(select(Decision.__table__).filter_by(batch=batch)).all()
+    if not made:
+        what = "no decision is left to undo" if batch is None else f"there is no batch {batch}"
+        raise CorpusError(what, "`dpedkit curate --history` lists them")
+    rows = [tuple(row) for row in connection.execute(_before(batch))]
+    made_again = _write(connection, rows, who, f"undo of batch {batch}", now_ns, undoes=batch)
+    return Decided(made_again, len(rows), 0, (), len(made) - len(rows))
+
+
+def _before(batch: int) -> Select[Any]:
+    """Return what held before a batch where the batch holds now, itself or restored, as rows for `_write`."""
+    mine, now, earlier = aliased(Decision), aliased(Decision), aliased(Decision)
+    last = (
+        select(func.max(earlier.id))
+        .where(earlier.kind == mine.kind, earlier.key == mine.key, earlier.topic == mine.topic, earlier.id < mine.id)
+        .scalar_subquery()
+    )
+    before = aliased(Decision)
+    return (
+        select(
+            mine.kind,
+            mine.key,
+            mine.topic,
+            func.coalesce(before.verdict, "").label("verdict"),
+            func.coalesce(before.restores, before.id).label("restores"),
+        )
+        .join(now, (now.kind == mine.kind) & (now.key == mine.key) & (now.topic == mine.topic) & now.current)
+        .outerjoin(before, before.id == last)
+        .where(mine.batch == batch, (now.id == mine.id) | (now.restores == mine.id))
+    )
+
+
+def _current(kind: str, topic: str) -> Select[Any]:
+    columns = (Decision.id, Decision.key, Decision.verdict, Decision.who)
+    return select(*columns).where(Decision.kind == kind, Decision.topic == topic, Decision.current)
+
+
+def _write(
+    connection: Connection,
+    rows: Sequence[tuple[Any, ...]],
+    who: str,
+    why: str,
+    now_ns: int,
+    undoes: int | None = None,
+) -> int:
+    """Make rows (kind, key, topic, verdict, restores) current, as one batch, and return its number; 0: no rows."""
+    if not rows:
+        return 0
+    batch = int(connection.execute(select(func.coalesce(func.max(Decision.batch), 0))).scalar_one()) + 1
+    names = ("which_kind", "which", "about")
+    replaced = update(Decision).where(
+        Decision.kind == bindparam("which_kind"),
+        Decision.key == bindparam("which"),
+        Decision.topic == bindparam("about"),
+        Decision.current == true(),
+    )
+    connection.execute(replaced.values(current=False), [dict(zip(names, row[:3], strict=True)) for row in rows])
+    shared = {"who": who, "why": why, "batch": batch, "undoes": undoes, "current": True, "decided_ns": now_ns}
+    columns = ("kind", "key", "topic", "verdict", "restores")
+    connection.execute(insert(Decision), [dict(zip(columns, row, strict=True)) | shared for row in rows])
+    return batch
