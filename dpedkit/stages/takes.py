@@ -108,21 +108,20 @@ def _without_path(error: DpedError | None, path: Path) -> str:
 
 
 def without_doubles(takes: Mapping[str, Sequence[Take]]) -> tuple[dict[str, list[Take]], dict[str, str]]:
-    """Return the takes without the second of two files with the same bytes, and those files with what they repeat.
+    """Return the takes without those that repeat another one's bytes, and those files with what they repeat.
 
-    Only files of the same size are read.
+    Of such files the one with the shortest name stays: copies are called "IMG_1 (1).JPG". Only files of the same size
+    are read.
     """
     kept: dict[str, list[Take]] = {}
     doubles: dict[str, str] = {}
     for device, own in takes.items():
-        sizes = Counter(take.path.stat().st_size for take in own)
+        sizes = {take.path: take.path.stat().st_size for take in own}
+        often = Counter(sizes.values())
         seen: dict[str, Path] = {}
-        kept[device] = []
-        for take in own:
-            digest = sha256_file(take.path) if sizes[take.path.stat().st_size] > 1 else str(take.path)
-            if digest in seen:
-                doubles[str(take.path)] = f"the same bytes as {seen[digest].name}"
-            else:
-                seen[digest] = take.path
-                kept[device].append(take)
+        for path in sorted(sizes, key=lambda path: (len(path.name), path.name)):
+            first = seen.setdefault(sha256_file(path) if often[sizes[path]] > 1 else str(path), path)
+            if first != path:
+                doubles[str(path)] = f"the same bytes as {first.name}"
+        kept[device] = [take for take in own if str(take.path) not in doubles]
     return kept, doubles
