@@ -20,6 +20,7 @@ from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.patch_rows import count_patches, patch_rows, read_patches
+from dpedkit.db.pictures import Prefer, preferred, settle
 from dpedkit.db.records import Counts
 from dpedkit.db.schema import Alignment, Run, Session, Shard, Snapshot
 from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows
@@ -34,21 +35,25 @@ Table: TypeAlias = Literal["photos", "pairs", "patches"]
 def open_corpus(root: Path, url: str = "sqlite:///corpus.db", clock: Callable[[], int] = time.time_ns) -> Corpus:
     """Open the corpus of the workspace `root`; create it or upgrade it where needed, after a backup copy.
 
+    Which of a device's formats pairs are made of follows `images.prefer` in the workspace's dpedkit.toml.
+
     url    of the database; a SQLite file is relative to `root`
     clock  the host's wall clock, ns
 
     Raises:
-        SettingsError: a URL of no database that dpedkit knows.
+        SettingsError: a URL of no database that dpedkit knows, or a dpedkit.toml with a wrong key or value.
         CorpusError: a database of a newer dpedkit or another program, or no database at all.
         StorageError: it cannot be read or written.
     """
     engine = make_engine(url, root)
     try:
         upgrade(engine)
+        prefer = preferred(root)
+        settle(engine, prefer)
     except BaseException:
         engine.dispose()
         raise
-    return Corpus(root, engine, clock)
+    return Corpus(root, engine, clock, prefer)
 
 
 class Corpus:
@@ -57,9 +62,9 @@ class Corpus:
     The DataFrames hold text as str, numbers as float64 or int64, and integers that may be missing (marked ?) as Int64.
     """
 
-    def __init__(self, root: Path, engine: Engine, clock: Callable[[], int]) -> None:
+    def __init__(self, root: Path, engine: Engine, clock: Callable[[], int], prefer: Prefer) -> None:
         self.root = root
-        self.store = Store(engine, clock)
+        self.store = Store(engine, clock, prefer)
         self._engine = engine
 
     def __enter__(self) -> Self:
@@ -100,7 +105,7 @@ class Corpus:
         shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
         iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped latitude longitude noise
         mean_red mean_green mean_blue phash measured
-        picture (whether it is the one of its device and shot that pairs are made of; a RAW file never is)
+        picture (whether it is the one of its device and shot that pairs are made of, as the settings prefer)
         """
         return self._frame(chosen(photo_rows(), where, order, limit, offset))
 

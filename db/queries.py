@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, case, exists, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import VERDICT, held, pair_key, verdict_of
 from dpedkit.db.frames import Query
 from dpedkit.db.schema import Alignment, Decision, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
-from dpedkit.raw import RAW_SUFFIXES
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
-RAW_FORMATS = tuple(sorted(suffix.removeprefix(".") for suffix in RAW_SUFFIXES))
 
 _phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
 _decision = aliased(Decision, name="pair_decision")
@@ -48,17 +46,8 @@ _PAIR = (
 
 
 def is_picture(photo: type[Photo]) -> ColumnElement[bool]:
-    """Whether a photo is the one of its device and shot that stands for it in a pair.
-
-    That is the one that is not RAW; of several, the last by the name of its format: JPEG before HEIC.
-    """
-    better = aliased(Photo)
-    return photo.format.not_in(RAW_FORMATS) & ~exists().where(
-        better.shot_id == photo.shot_id,
-        better.device_id == photo.device_id,
-        better.format.not_in(RAW_FORMATS),
-        better.format > photo.format,
-    )
+    """Whether a photo is the one of its device and shot that stands for it in a pair; see `dpedkit.db.pictures`."""
+    return photo.picture.expression
 
 
 def sessions() -> Query:
@@ -102,7 +91,6 @@ def photos() -> Query:
             Device.role,
             Split.split,
             *own,
-            is_picture(Photo).label("picture"),
         )
         .join_from(Photo, Shot)
         .join(Device)

@@ -96,6 +96,7 @@ class Photo(Base):
     noise       standard deviation of one pixel, grey levels
     mean_red    mean of the picture in linear light, 0 to 1
     phash       perceptual hash, 64 bits as hex digits
+    picture     whether it is the one of its device and shot that pairs are made of
     """
 
     __tablename__ = "photo"
@@ -129,6 +130,7 @@ class Photo(Base):
     mean_blue: Mapped[float | None]
     phash: Mapped[str | None]
     measured: Mapped[str | None]
+    picture: Mapped[bool] = mapped_column(server_default=true())
 
 
 class Alignment(Base):

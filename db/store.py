@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, se
 from dpedkit.db import decisions
 from dpedkit.db.engine import writing
 from dpedkit.db.members import Members, find_members
+from dpedkit.db.pictures import Prefer, mark
 from dpedkit.db.records import (
     AlignmentRecord,
     Decided,
@@ -51,14 +52,16 @@ class Store:
     """The one writer of a corpus. Every method is one transaction and may be repeated.
 
     clock   the host's wall clock, ns
+    prefer  which of a device's formats pairs are made of, JPEG or RAW
 
     All methods raise StorageError where the disk is full, the database cannot be written, or another command holds it
     for too long; CorpusError where they are given the name of something that is not in the corpus.
     """
 
-    def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], int], prefer: Prefer) -> None:
         self._engine = engine
         self._clock = clock
+        self._prefer: Prefer = prefer
 
     def add_session(self, session: SessionRecord, devices: Sequence[DeviceRecord]) -> None:
         """Add a session and the devices it uses; known ones are brought up to date."""
@@ -85,12 +88,12 @@ class Store:
                 _id(connection, Shot, "key", shot.retry_of)
             session_id = _id(connection, Session, "name", shot.session)
             upsert(connection, Shot, ["key"], [row_of(shot, "session", session_id=session_id)])
-            _add_photos(connection, shot.key, photos)
+            _add_photos(connection, shot.key, photos, self._prefer)
 
     def add_photo(self, shot: str, photo: PhotoRecord) -> None:
         """Add one photo to a shot, or what is newly known about it; raises like `add_shot`."""
         with writing(self._engine) as connection:
-            _add_photos(connection, shot, [photo])
+            _add_photos(connection, shot, [photo], self._prefer)
 
     def add_alignment(self, alignment: AlignmentRecord) -> None:
         """Add what the aligner found for a pair; it becomes the pair's current alignment."""
@@ -274,7 +277,7 @@ def _id(connection: Connection, table: type[Base], column: str, value: str) -> i
     return int(found)
 
 
-def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord]) -> None:
+def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord], prefer: Prefer) -> None:
     shot_id = _id(connection, Shot, "key", shot)
     for photo in photos:
         if PurePosixPath(photo.path).is_absolute() or "\\" in photo.path:
@@ -303,6 +306,7 @@ def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord]
             ["shot_id", "device_id", "format"],
             [row_of(photo, "device", shot_id=shot_id, device_id=device_id)],
         )
+    mark(connection, shot_id, prefer)
 
 
 def _retire(connection: Connection, patch_ids: Sequence[int]) -> None:

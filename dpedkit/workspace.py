@@ -17,9 +17,14 @@ SETTINGS_FILE = "dpedkit.toml"
 
 
 class ImageSettings(Table):
-    """limit_mp  photos with more megapixels than this are refused as decompression bombs."""
+    """What is done with image files.
+
+    limit_mp  photos with more megapixels than this are refused as decompression bombs
+    prefer    which of RAW and JPEG of the same shot is aligned
+    """
 
     limit_mp: float = Field(178, gt=0)
+    prefer: Literal["jpeg", "raw"] = "jpeg"
 
 
 class AlignSettings(Table):
@@ -87,6 +92,7 @@ jobs = 0                           # worker processes; 0: one per processor
 
 [images]
 limit_mp = 178                     # larger photos are refused as decompression bombs
+prefer = "jpeg"                    # or "raw": which of the two is aligned where a shot has both
 
 [align]
 mode = "field"                     # or "paper": as published with DPED; `dpedkit align --compare-modes` shows both

@@ -16,7 +16,7 @@ from dpedkit.stages.filing import Filer, Staged, staging
 from dpedkit.stages.pairing import DSLR, Clock, Group
 from dpedkit.stages.taking_in import TakeIn, TakenIn, take_in
 from dpedkit.types import Json
-from dpedkit.workspace import Workspace
+from dpedkit.workspace import ImageSettings, Workspace
 
 
 @dataclass(slots=True)
@@ -63,8 +63,7 @@ def bring_in(
     with staging(workspace) as folder:
         plan = [{name: take.files for name, take in group.photos.items()} for group in report.groups]
         filer = Filer(workspace, corpus, devices, settings, plan)
-        limit_px = int(workspace.settings.images.limit_mp * 1e6)
-        jobs = _jobs(report.groups, filer, None if dry_run else folder, limit_px, link=link)
+        jobs = _jobs(report.groups, filer, None if dry_run else folder, workspace.settings.images, link=link)
         outcomes = run_parallel(take_in, [job for _, job in jobs], workers=workers, say=progress.say)
         _record(report, filer, jobs, outcomes, dry_run, progress)
         if not dry_run:
@@ -73,16 +72,17 @@ def bring_in(
 
 
 def _jobs(
-    groups: Sequence[Group], filer: Filer, folder: Path | None, limit_px: int, *, link: bool
+    groups: Sequence[Group], filer: Filer, folder: Path | None, images: ImageSettings, *, link: bool
 ) -> list[tuple[tuple[int, str], TakeIn]]:
     """Return every file of every shot as a job, with the shot's number and the device."""
     jobs: list[tuple[tuple[int, str], TakeIn]] = []
     for number, group in enumerate(groups, start=1):
         for device, take in group.photos.items():
+            wanted = [path for path in take.files if is_raw(path) == (images.prefer == "raw")]
+            picture = (wanted or take.files)[0]
             for path in take.files:
                 staged = folder and folder / f"{len(jobs):07d}{path.suffix.lower()}"
-                is_picture = not is_raw(path) or len(take.files) == 1
-                job = TakeIn(path, staged, filer.held(path), link, is_picture, limit_px)
+                job = TakeIn(path, staged, filer.held(path), link, path == picture, int(images.limit_mp * 1e6))
                 jobs.append(((number, device), job))
     return jobs
 

@@ -94,12 +94,22 @@ def test_a_shot_holds_every_format_of_a_device_but_one_photo_stands_for_it_in_a_
         corpus.store.add_photo(shot, PhotoRecord("canon", "photos/another.nef", "another", 10, None, None))
 
 
-def test_a_shot_of_which_a_device_gave_only_its_raw_file_makes_no_pair(build: Callable, corpus: Corpus) -> None:
+def test_a_raw_file_is_the_picture_until_there_is_another_or_where_the_settings_prefer_it(
+    build: Callable, corpus: Corpus, new_corpus: Callable[[], Corpus]
+) -> None:
     build.session()
     raw = PhotoRecord("canon", "photos/s/0001_canon.cr2", "raw", 10, None, None)
     corpus.store.add_shot(ShotRecord("s/0001", "s", 1), [raw, build.photo("s/0001", "sony")])
-    assert corpus.photos()["picture"].tolist() == [False, True]
-    assert corpus.pairs().empty
+    assert corpus.pairs()["dslr_sha256"].tolist() == ["raw"]
+    corpus.store.add_photo("s/0001", build.photo("s/0001", "canon"))
+    assert corpus.photos()["picture"].tolist() == [False, True, True]
+    jpeg = corpus.pairs()["dslr_sha256"].tolist()
+    assert jpeg != ["raw"]
+    for prefer, wanted in (("raw", ["raw"]), ("jpeg", jpeg)):
+        (corpus.root / "dpedkit.toml").write_text(f'[images]\nprefer = "{prefer}"\n')
+        with new_corpus() as again:
+            assert again.pairs()["dslr_sha256"].tolist() == wanted
+            assert again.photos()["picture"].sum() == 2
 
 
 def test_patches_of_a_photo_that_a_better_one_replaced_are_no_longer_of_use(build: Callable, corpus: Corpus) -> None:

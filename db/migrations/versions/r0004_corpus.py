@@ -21,6 +21,7 @@ def upgrade() -> None:
         op.add_column("photo", sa.Column(name, sa.Double()))
     op.add_column("photo", sa.Column("phash", sa.String()))
     op.add_column("photo", sa.Column("measured", sa.String()))
+    op.add_column("photo", sa.Column("picture", sa.Boolean(), nullable=False, server_default=sa.true()))
     for name in _ALIGNMENT:
         op.add_column("alignment", sa.Column(name, sa.Double()))
     op.add_column("alignment", sa.Column("measured", sa.String()))
