@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import Engine, func, select
 
 from dpedkit.db import queries
-from dpedkit.db.decisions import read_tags
+from dpedkit.db.decisions import read_held, read_tags
 from dpedkit.db.engine import make_engine, reading
 from dpedkit.db.filters import TAG
 from dpedkit.db.frames import Query, read_frame
@@ -162,6 +162,14 @@ class Corpus:
         """Return the tags of pairs, patches or shots: key -> its tags, sorted; a pair's key is SHOT:PHONE."""
         with reading(self._engine) as connection:
             return read_tags(connection, kind)
+
+    def held(self, kind: str, tag: str = "") -> dict[str, tuple[str, str]]:
+        """Return the decisions that hold for pairs, patches or shots: key -> verdict ("": made undecided) and by whom.
+
+        tag  those on this tag, "on" or ""; left out: the verdicts
+        """
+        with reading(self._engine) as connection:
+            return read_held(connection, kind, tag)
 
     def decisions(self) -> pd.DataFrame:
         """Return a row per batch of decisions and what it decided, oldest first.

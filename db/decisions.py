@@ -43,10 +43,10 @@ def verdict_of(kind: str, key: ColumnElement[str]) -> ColumnElement[str]:
     )
 
 
-def verdicts(connection: Connection, kind: str) -> dict[str, str]:
-    """Return every verdict that holds for rows of this kind, by key."""
-    rows = connection.execute(_current(kind, VERDICT).where(Decision.verdict != ""))
-    return {row.key: row.verdict for row in rows}
+def read_held(connection: Connection, kind: str, tag: str = "") -> dict[str, tuple[str, str]]:
+    """Return the decisions that hold for rows of this kind, on a tag or else the verdict: key -> verdict, who."""
+    rows = connection.execute(_current(kind, TAG + tag if tag else VERDICT))
+    return {row.key: (row.verdict, row.who) for row in rows}
 
 
 def has_tag(kind: str, key: ColumnElement[str], tag: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ import pandas as pd
 from sqlalchemy import Connection, func, select
 
 from dpedkit.db import queries
-from dpedkit.db.decisions import not_rejected, verdict_of, verdicts
+from dpedkit.db.decisions import not_rejected, read_held, verdict_of
 from dpedkit.db.filters import Fields, condition
 from dpedkit.db.frames import read_frame
 from dpedkit.db.schema import Patch, Shard
@@ -90,7 +90,10 @@ def _joined(connection: Connection, found: pd.DataFrame, pairs: pd.DataFrame) ->
     shared = pairs[wanted].take(pair_at[order]).reset_index(drop=True)
     shared["shard"] = shards["shard"].take(shard_at[order]).reset_index(drop=True)
     columns = {str(name): shared[name] for name in shared} | {str(name): own[name] for name in own}
-    held = {kind: verdicts(connection, kind) for kind in ("patch", "pair", "shot")}
+    held = {
+        kind: {key: verdict for key, (verdict, _) in read_held(connection, kind).items() if verdict}
+        for kind in ("patch", "pair", "shot")
+    }
     rejected = pd.Series(data=False, index=own.index)
     for name, kind in zip(_VERDICTS, held, strict=False):
         columns[name] = columns[kind].map(held[kind]) if held[kind] else pd.Series(index=own.index, dtype=object)

@@ -80,7 +80,7 @@ class QueryError(UsageError):
         place = f"after {before!r}" if before.strip() else "at the beginning"
         super().__init__(
             f"{problem} (character {at + 1}, {place})",
-            remedy or "docs/corpus.md has the language; `dpedkit query --columns` lists the columns",
+            remedy or "docs/corpus.md has the language; `dpedkit query pairs --list-columns` has the columns",
         )
         self.args = (problem, query, at, remedy)
         self.problem, self.query, self.at = problem, query, at
