@@ -24,6 +24,7 @@ NAMES = (
     "patches",
     "gates",
     "build",
+    "import",
     "pull",
     "skew",
     "jitter",
