@@ -22,7 +22,8 @@ from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.patch_rows import count_patches, patch_rows, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
 from dpedkit.db.records import Counts
-from dpedkit.db.schema import Alignment, Run, Session, Shard, Snapshot
+from dpedkit.db.schema import Alignment, Session, Shard
+from dpedkit.db.schema_runs import Run, Snapshot
 from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows
 from dpedkit.db.shards import open_shard
 from dpedkit.db.store import Store

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Boolean, ColumnElement, Float, Integer, String, and_, false, func, literal, not_, or_
 
 from dpedkit.db.decisions import has_tag, has_tags
-from dpedkit.db.where import (
+from dpedkit.db.where import parse
+from dpedkit.db.where_tree import (
     Column,
     Compare,
     Constant,
@@ -23,7 +24,6 @@ from dpedkit.db.where import (
     Some,
     Value,
     Where,
-    parse,
 )
 from dpedkit.errors import QueryError
 from dpedkit.settings import nearest

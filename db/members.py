@@ -16,7 +16,8 @@ from dpedkit.db.decisions import not_rejected, pair_key
 from dpedkit.db.frames import Query
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.queries import is_picture
-from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot, Snapshot, SnapshotPatch, Split
+from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot, Split
+from dpedkit.db.schema_runs import Snapshot, SnapshotPatch
 from dpedkit.errors import CorpusError
 
 

@@ -7,7 +7,8 @@ from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import VERDICT, held, pair_key, verdict_of
 from dpedkit.db.frames import Query
-from dpedkit.db.schema import Alignment, Decision, Device, Lens, Patch, Photo, Run, Score, Session, Shard, Shot, Split
+from dpedkit.db.schema import Alignment, Decision, Device, Lens, Patch, Photo, Session, Shard, Shot, Split
+from dpedkit.db.schema_runs import Run, Score
 
 _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_photo")
 

@@ -75,6 +75,8 @@ class PhotoRecord:
     release_ns     when its release command took effect; None: not known
     shutter_ns     when its shutter opened, known to +- shutter_bound_ns; None: not known
     clipped        share of pixels, 0 to 1
+    noise          this and the means and the hash are `dpedkit.measures`, as sharpness and clipped are
+    measured       by which version of them; None: not measured
     latitude       where it was taken, degrees, north positive
     longitude      degrees, east positive
     format         "jpg", "cr2", ...; left out, the ending of `path` in lower case
@@ -100,6 +102,12 @@ class PhotoRecord:
     clipped: float | None = None
     latitude: float | None = None
     longitude: float | None = None
+    noise: float | None = None
+    mean_red: float | None = None
+    mean_green: float | None = None
+    mean_blue: float | None = None
+    phash: str | None = None
+    measured: str | None = None
     format: str = ""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The tables of the corpus.
+"""The tables of the corpus, but for those of training in schema_runs.py.
 
     device   photo ── alignment ── patch ── snapshot_patch ── snapshot ── run      score
     session ── shot ── split                  shard                                decision
@@ -242,7 +242,7 @@ class Split(Base):
 
 
 class Decision(Base):
-    """What a person or a rule decided on a shot, pair or patch; the last one of a topic holds, none is erased.
+    """What a person or a rule decided; the last one of a topic holds, none is erased.
 
     kind     "shot", "pair" or "patch"
     key      the shot's or patch's key; a pair's is SHOT:PHONE
@@ -268,56 +268,3 @@ class Decision(Base):
     restores: Mapped[int | None]
     current: Mapped[bool] = mapped_column(server_default=true())
     decided_ns: Mapped[Ns]
-
-
-class Snapshot(Base):
-    """A frozen, ordered list of patches; `hash` is the SHA-256 over their keys."""
-
-    __tablename__ = "snapshot"
-    id: Mapped[Id]
-    hash: Mapped[Name]
-    phone: Mapped[str]
-    split: Mapped[str]
-    patches: Mapped[int]
-    created_ns: Mapped[Ns]
-
-
-class SnapshotPatch(Base):
-    """The patch at one position of a snapshot."""
-
-    __tablename__ = "snapshot_patch"
-    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(primary_key=True)
-    patch_id: Mapped[int] = mapped_column(ForeignKey("patch.id"), index=True)
-
-
-class Run(Base):
-    """One training run."""
-
-    __tablename__ = "run"
-    id: Mapped[Id]
-    name: Mapped[Name]
-    phone: Mapped[str]
-    recipe: Mapped[str]
-    snapshot_hash: Mapped[str] = mapped_column(ForeignKey("snapshot.hash"))
-    status: Mapped[str]
-    config: Mapped[Json]
-    created_ns: Mapped[Ns]
-
-
-class Score(Base):
-    """How well one run or method does for one phone on one split under one protocol."""
-
-    __tablename__ = "score"
-    __table_args__ = (UniqueConstraint("name", "phone", "split", "protocol"),)
-    id: Mapped[Id]
-    name: Mapped[str]
-    phone: Mapped[str]
-    split: Mapped[str]
-    protocol: Mapped[str]
-    psnr: Mapped[float | None]
-    ssim: Mapped[float | None]
-    ms_ssim: Mapped[float | None]
-    photos: Mapped[int]
-    patches: Mapped[int]
-    created_ns: Mapped[Ns]

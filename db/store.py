@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import cast
 
-from sqlalchemy import Connection, Engine, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Engine, bindparam, select, update
 
 from dpedkit.db import decisions
 from dpedkit.db.engine import writing
-from dpedkit.db.members import Members, find_members
-from dpedkit.db.pictures import Prefer, mark
+from dpedkit.db.members import find_members
+from dpedkit.db.pictures import Prefer
 from dpedkit.db.records import (
     AlignmentRecord,
     Decided,
@@ -26,25 +25,12 @@ from dpedkit.db.records import (
     Snapshot,
     SplitName,
 )
-from dpedkit.db.schema import (
-    Alignment,
-    Base,
-    Device,
-    Lens,
-    Patch,
-    Photo,
-    Run,
-    Score,
-    Session,
-    Shard,
-    Shot,
-    SnapshotPatch,
-    Split,
-)
-from dpedkit.db.schema import Snapshot as SnapshotRow
+from dpedkit.db.rows import add_photos, freeze, id_of, retire
+from dpedkit.db.schema import Alignment, Device, Lens, Patch, Photo, Session, Shard, Shot, Split
+from dpedkit.db.schema_runs import Run, Score
+from dpedkit.db.schema_runs import Snapshot as SnapshotRow
 from dpedkit.db.splits import DEFAULT_SHARES, assign_splits
 from dpedkit.db.upsert import row_of, upsert
-from dpedkit.errors import CorpusError, KnownPhoto
 from dpedkit.types import Json
 
 
@@ -72,7 +58,7 @@ class Store:
     def update_session(self, name: str, settings: Json) -> None:
         """Change what a session remembers: the keys of `settings` take their place, the others stay."""
         with writing(self._engine) as connection:
-            session_id = _id(connection, Session, "name", name)
+            session_id = id_of(connection, Session, "name", name)
             before: Json = connection.execute(select(Session.settings).filter_by(id=session_id)).scalar_one()
             connection.execute(update(Session).filter_by(id=session_id).values(settings=before | settings))
 
@@ -85,22 +71,22 @@ class Store:
         """
         with writing(self._engine) as connection:
             if shot.retry_of is not None:
-                _id(connection, Shot, "key", shot.retry_of)
-            session_id = _id(connection, Session, "name", shot.session)
+                id_of(connection, Shot, "key", shot.retry_of)
+            session_id = id_of(connection, Session, "name", shot.session)
             upsert(connection, Shot, ["key"], [row_of(shot, "session", session_id=session_id)])
-            _add_photos(connection, shot.key, photos, self._prefer)
+            add_photos(connection, shot.key, photos, self._prefer)
 
     def add_photo(self, shot: str, photo: PhotoRecord) -> None:
         """Add one photo to a shot, or what is newly known about it; raises like `add_shot`."""
         with writing(self._engine) as connection:
-            _add_photos(connection, shot, [photo], self._prefer)
+            add_photos(connection, shot, [photo], self._prefer)
 
     def add_alignment(self, alignment: AlignmentRecord) -> None:
         """Add what the aligner found for a pair; it becomes the pair's current alignment."""
         with writing(self._engine) as connection:
             photos = {
-                "phone_photo_id": _id(connection, Photo, "sha256", alignment.phone_sha256),
-                "dslr_photo_id": _id(connection, Photo, "sha256", alignment.dslr_sha256),
+                "phone_photo_id": id_of(connection, Photo, "sha256", alignment.phone_sha256),
+                "dslr_photo_id": id_of(connection, Photo, "sha256", alignment.dslr_sha256),
             }
             connection.execute(update(Alignment).filter_by(**photos).values(current=False))
             row = row_of(alignment, "phone_sha256", "dslr_sha256", current=True, **photos)
@@ -110,9 +96,9 @@ class Store:
         """Add what a session's pairs told of two lenses; it takes the place of what they told before."""
         with writing(self._engine) as connection:
             place = {
-                "session_id": _id(connection, Session, "name", lens.session),
-                "phone_id": _id(connection, Device, "name", lens.phone),
-                "dslr_id": _id(connection, Device, "name", lens.dslr),
+                "session_id": id_of(connection, Session, "name", lens.session),
+                "phone_id": id_of(connection, Device, "name", lens.phone),
+                "dslr_id": id_of(connection, Device, "name", lens.dslr),
             }
             row = row_of(lens, "session", "phone", "dslr", created_ns=self._clock(), **place)
             upsert(connection, Lens, list(place), [row], keep="created_ns")
@@ -139,16 +125,16 @@ class Store:
         tone         what was done to the DSLR's tone
         """
         with writing(self._engine) as connection:
-            alignment_id = _id(connection, Alignment, "key", alignment)
+            alignment_id = id_of(connection, Alignment, "key", alignment)
             made = {"patches_key": patches_key, "gates": gates, "tone": tone}
             connection.execute(update(Alignment).filter_by(id=alignment_id).values(made))
             before = connection.execute(select(Patch.key, Patch.id).filter_by(alignment_id=alignment_id)).all()
             if patches:
                 upsert(connection, Shard, ["name"], [{"name": shard}])
-                place = {"alignment_id": alignment_id, "shard_id": _id(connection, Shard, "name", shard)}
+                place = {"alignment_id": alignment_id, "shard_id": id_of(connection, Shard, "name", shard)}
                 upsert(connection, Patch, ["key"], [row_of(patch, **place) for patch in patches])
             wanted = {patch.key for patch in patches}
-            _retire(connection, [patch_id for key, patch_id in before if key not in wanted])
+            retire(connection, [patch_id for key, patch_id in before if key not in wanted])
 
     def judge_patches(self, alignment: str, gates: str, reasons: Mapping[str, str]) -> None:
         """Give patches of an alignment another verdict, by a policy that has judged all of them.
@@ -158,7 +144,7 @@ class Store:
         reasons    patch's key -> why it is not kept, "" for one to keep; those that are left out stay as they are
         """
         with writing(self._engine) as connection:
-            alignment_id = _id(connection, Alignment, "key", alignment)
+            alignment_id = id_of(connection, Alignment, "key", alignment)
             connection.execute(update(Alignment).filter_by(id=alignment_id).values(gates=gates))
             rows = [{"which": key, "why": reason, "kept": not reason} for key, reason in reasons.items()]
             if rows:
@@ -226,7 +212,7 @@ class Store:
         """Put shots into the splits that their data came with; `seed` -1 says so."""
         with writing(self._engine) as connection:
             rows = [
-                {"shot_id": _id(connection, Shot, "key", shot), "split": split, "seed": -1}
+                {"shot_id": id_of(connection, Shot, "key", shot), "split": split, "seed": -1}
                 for shot, split in splits.items()
             ]
             upsert(connection, Split, ["shot_id"], rows)
@@ -241,7 +227,7 @@ class Store:
             members = find_members(connection, phone, split)
             found = connection.execute(select(SnapshotRow).filter_by(hash=members.content_hash)).first()
             if found is None:
-                _freeze(
+                freeze(
                     connection, members, Snapshot(members.content_hash, phone, split, len(members.ids), self._clock())
                 )
             row = connection.execute(select(SnapshotRow.__table__).filter_by(hash=members.content_hash)).one()
@@ -250,13 +236,13 @@ class Store:
     def add_run(self, run: RunRecord) -> None:
         """Add a training run, or bring it up to date."""
         with writing(self._engine) as connection:
-            _id(connection, SnapshotRow, "hash", run.snapshot_hash)
+            id_of(connection, SnapshotRow, "hash", run.snapshot_hash)
             upsert(connection, Run, ["name"], [row_of(run, created_ns=self._clock())], keep="created_ns")
 
     def update_run(self, name: str, status: str) -> None:
         """Note how a run stands."""
         with writing(self._engine) as connection:
-            run_id = _id(connection, Run, "name", name)
+            run_id = id_of(connection, Run, "name", name)
             connection.execute(update(Run).filter_by(id=run_id).values(status=status))
 
     def add_scores(self, scores: Sequence[ScoreRecord]) -> None:
@@ -264,65 +250,3 @@ class Store:
         with writing(self._engine) as connection:
             rows = [row_of(score, created_ns=self._clock()) for score in scores]
             upsert(connection, Score, ["name", "phone", "split", "protocol"], rows)
-
-
-def _id(connection: Connection, table: type[Base], column: str, value: str) -> int:
-    """Return the id of the row whose `column` is `value`."""
-    columns = table.__table__.c
-    found = connection.execute(select(columns["id"]).where(columns[column] == value)).scalar()
-    if found is None:
-        raise CorpusError(
-            f"the corpus holds no {table.__tablename__} {value!r}", "`dpedkit status` shows what it holds"
-        )
-    return int(found)
-
-
-def _add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord], prefer: Prefer) -> None:
-    shot_id = _id(connection, Shot, "key", shot)
-    for photo in photos:
-        if PurePosixPath(photo.path).is_absolute() or "\\" in photo.path:
-            raise ValueError(f"want a path relative to the workspace with forward slashes, got {photo.path!r}")
-        device_id = _id(connection, Device, "name", photo.device)
-        same_place = (Photo.shot_id == shot_id) & (Photo.device_id == device_id) & (Photo.format == photo.format)
-        found = connection.execute(
-            select(Shot.key, Device.name, Photo.sha256, Photo.path, Photo.format)
-            .select_from(Photo)
-            .join(Shot)
-            .join(Device)
-            .where(same_place | (Photo.sha256 == photo.sha256) | (Photo.path == photo.path))
-        ).all()
-        for other in found:
-            if tuple(other) == (shot, photo.device, photo.sha256, photo.path, photo.format):
-                continue
-            if other.sha256 == photo.sha256:
-                raise KnownPhoto(f"{photo.path} ({photo.device}, {shot})", other.key, other.name, other.path)
-            raise CorpusError(
-                f"{photo.path} ({photo.device}, {shot}) clashes with {other.path} ({other.name}, {other.key})",
-                "a shot holds one photo of each device and format",
-            )
-        upsert(
-            connection,
-            Photo,
-            ["shot_id", "device_id", "format"],
-            [row_of(photo, "device", shot_id=shot_id, device_id=device_id)],
-        )
-    mark(connection, shot_id, prefer)
-
-
-def _retire(connection: Connection, patch_ids: Sequence[int]) -> None:
-    if not patch_ids:
-        return
-    rows = [{"gone": patch_id} for patch_id in patch_ids]
-    frozen = exists().where(SnapshotPatch.patch_id == Patch.id)
-    connection.execute(delete(Patch).where(Patch.id == bindparam("gone"), ~frozen), rows)
-    connection.execute(update(Patch).where(Patch.id == bindparam("gone")).values(keep=False, reason="superseded"), rows)
-
-
-def _freeze(connection: Connection, members: Members, snapshot: Snapshot) -> None:
-    upsert(connection, SnapshotRow, ["hash"], [row_of(snapshot)])
-    snapshot_id = _id(connection, SnapshotRow, "hash", snapshot.hash)
-    rows = [
-        {"snapshot_id": snapshot_id, "position": position, "patch_id": patch_id}
-        for position, patch_id in enumerate(members.ids)
-    ]
-    connection.execute(insert(SnapshotPatch), rows)

@@ -1,4 +1,4 @@
-"""The query language: text to a tree, and back. No database, no columns: only the grammar.
+"""The query language: text to a tree. No database, no columns: only the grammar.
 
     query       = conjunction {"or" conjunction}
     conjunction = negation {"and" negation}
@@ -19,101 +19,28 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
 
+from dpedkit.db.where_tree import (
+    Column,
+    Compare,
+    Constant,
+    Every,
+    IsTrue,
+    Like,
+    Missing,
+    Not,
+    OneOf,
+    Some,
+    Value,
+    Where,
+)
 from dpedkit.errors import QueryError
-
-T = TypeVar("T")
 
 LONGEST = 4_000
 """Characters that a query may have."""
 DEEPEST = 50
 """Parentheses and negations that may lie within each other."""
-
-Operator = Literal["=", "!=", "<", "<=", ">", ">="]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column's name, in lower case; `at` is where it stands in the text."""
-
-    name: str
-    at: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A number, a text, or true or false."""
-
-    value: float | str | bool
-    at: int = field(default=0, compare=False)
-
-
-Value: TypeAlias = "Column | Constant"
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """One value beside another; a missing one makes it false, whatever the operator."""
-
-    operator: Operator
-    left: Value
-    right: Value
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """Whether a column is one of some constants."""
-
-    column: Column
-    constants: tuple[Constant, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Like:
-    """Whether a text column looks like a pattern, in whatever case."""
-
-    column: Column
-    pattern: Constant
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Whether a column has no value."""
-
-    column: Column
-
-
-@dataclass(frozen=True, slots=True)
-class IsTrue:
-    """A column of true and false, by itself."""
-
-    column: Column
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The opposite."""
-
-    part: Where
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    """All of two or more."""
-
-    parts: tuple[Where, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Some:
-    """At least one of two or more."""
-
-    parts: tuple[Where, ...]
-
-
-Where: TypeAlias = "Compare | OneOf | Like | Missing | IsTrue | Not | Every | Some"
 
 
 def parse(text: str) -> Where:
@@ -125,37 +52,6 @@ def parse(text: str) -> Where:
     if len(text) > LONGEST:
         raise QueryError("a query may have 4,000 characters", text[:LONGEST], LONGEST)
     return _Parser(text).query()
-
-
-def unparse(where: Where) -> str:
-    """Return a text that `parse` reads as the same tree."""
-    match where:
-        case Compare(operator, left, right):
-            text = f"{_word(left)} {operator} {_word(right)}"
-        case OneOf(column, constants):
-            text = f"{column.name} in ({', '.join(map(_word, constants))})"
-        case Like(column, pattern):
-            text = f"{column.name} like {_word(pattern)}"
-        case Missing(column):
-            text = f"{column.name} is missing"
-        case IsTrue(column):
-            text = column.name
-        case Not(part):
-            text = f"not ({unparse(part)})"
-        case Every(parts) | Some(parts):
-            joint = " and " if isinstance(where, Every) else " or "
-            text = joint.join(
-                f"({unparse(part)})" if isinstance(part, Every | Some) else unparse(part) for part in parts
-            )
-    return text
-
-
-def _word(value: Value) -> str:
-    if isinstance(value, Column):
-        return value.name
-    if isinstance(value.value, str):
-        return "'" + value.value.replace("'", "''") + "'"
-    return str(value.value).lower() if isinstance(value.value, bool) else repr(value.value)
 
 
 _TOKEN = re.compile(

@@ -12,7 +12,6 @@ from dpedkit.cli.app import App, cli, listed, pass_app, table
 from dpedkit.cli.options import dry_run_option
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
     from dpedkit.db.corpus import Table as Named
@@ -49,7 +48,7 @@ def query(
     \b
     dpedkit query pairs --where "phone = 'sony' and residual_px > 0.2" --order -residual_px
     dpedkit query patches --where "not used and confidence > 0.9" --limit 50
-    dpedkit query photos --where "iso > 800 or clipped > 0.1" --csv > noisy.csv
+    dpedkit query photos --where "iso > 800 or clipped > 0.1" --csv
     dpedkit query pairs --list-columns
     """
     from dpedkit.db import open_corpus
@@ -213,7 +212,7 @@ def _columns(asked: str, known: dict[str, str], otherwise: str) -> list[str]:
     return names
 
 
-def _drawn(rows: pd.DataFrame) -> Table:
+def _drawn(rows: Any) -> Table:
     shown = table(*map(str, rows.columns))
     for cells in rows.itertuples(index=False):
         shown.add_row(

@@ -49,7 +49,10 @@ def _rows(shots: int, patches: int, rng: np.random.Generator) -> list[tuple[type
     residuals = rng.gamma(2, 0.02, len(pairs))
     return [
         (Device, [_device(number, name) for number, name in enumerate(devices, 1)]),
-        (Session, [{"id": n + 1, "name": f"s{n:04d}", "rig": "tripod", "started_ns": n, "settings": {}} for n in sessions]),
+        (
+            Session,
+            [{"id": n + 1, "name": f"s{n:04d}", "rig": "tripod", "started_ns": n, "settings": {}} for n in sessions],
+        ),
         (Shot, [_shot(number, key) for number, key in enumerate(keys)]),
         (Split, [{"shot_id": n + 1, "split": str(split), "seed": 0} for n, split in enumerate(splits)]),
         (Photo, [_photo(n, key, d, devices, rng) for n, key in enumerate(keys) for d in range(len(devices))]),
@@ -62,6 +65,10 @@ def _rows(shots: int, patches: int, rng: np.random.Generator) -> list[tuple[type
 def _device(number: int, name: str) -> dict[str, Any]:
     role = "dslr" if name == "canon" else "phone"
     return {"id": number, "name": name, "role": role, "model": name.title(), "serial": str(number)}
+
+
+def _session(number: int) -> dict[str, Any]:
+    return {"id": number + 1, "name": f"s{number:04d}", "rig": "tripod", "started_ns": number, "settings": {}}
 
 
 def _shot(number: int, key: str) -> dict[str, Any]:

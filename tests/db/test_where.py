@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dpedkit.db import AlignmentRecord, Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord
-from dpedkit.db.where import (
-    DEEPEST,
-    LONGEST,
+from dpedkit.db.where import DEEPEST, LONGEST, parse
+from dpedkit.db.where_tree import (
     Column,
     Compare,
     Constant,
@@ -26,7 +25,6 @@ from dpedkit.db.where import (
     OneOf,
     Some,
     Where,
-    parse,
     unparse,
 )
 from dpedkit.errors import QueryError
