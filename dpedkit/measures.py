@@ -1,0 +1,224 @@
+"""What a photo tells of itself: sharpness, clipping, noise, exposure, colour, and a hash of its looks.
+
+Arrays in, numbers out. A photo is measured beside being decoded, so each measure looks at no more pixels than it needs,
+and says at which scale; docs/corpus.md has the tests and figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from dpedkit.types import F32, F64, U8
+
+MEASURES_VERSION = "1"
+"""Raised whenever the same photo would give other numbers: what an older version measured is measured again."""
+
+_WORKING_PX = 1_500_000  # for sharpness: below the size of every camera's photos, so that phones and DSLRs compare
+_SOFT_PX = 0.8  # as much as keeps the noise that is left at that scale out of the gradients
+_AGAIN_PX = 1.6
+_BLOCK_PX = 24
+_BANDS = 8
+_BAND_PX = 34  # a row of blocks and what the blurs reach beyond it
+_LIVELIEST = 0.1
+_LEAST_ENERGY = 1e-3  # levels^2; less is rounding
+_ROUNDING = 1 / 12  # levels^2
+
+_SAMPLES = 150_000  # pixels behind clipping, means and hash: a share is known to 0.3%
+_BLACK, _WHITE = 2, 253  # as the patches' scores have it
+
+_NOISE_PX = 500_000  # of the photo's own pixels
+_NOISE_BLOCK_PX = 16
+_FLATTEST = 0.1
+_FLATTEST_BIAS = 0.91  # a tenth of the blocks of pure noise lie below this share of its deviation
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+
+_HASH_PX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured on one photo.
+
+    sharpness   how many times the deviation of its blur goes into its diagonal, seen at 1.5 million pixels
+    clipped     share of pixels <= 2 or >= 253, in the channel that has most
+    noise       standard deviation of one pixel's luma, of 255, where the photo is flat
+    mean_red    mean of the picture in linear light, 0 to 1; the others likewise
+    phash       perceptual hash: 64 bits as 16 hex digits; how many bits differ counts
+    """
+
+    sharpness: float
+    clipped: float
+    noise: float
+    mean_red: float
+    mean_green: float
+    mean_blue: float
+    phash: str
+
+
+def measure(rgb: U8) -> Measures:
+    """Measure a photo: RGB uint8 [H, W, 3], upright, sRGB.
+
+    Raises:
+        ValueError: the array is of another shape or type.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or not rgb.size:
+        raise ValueError(f"want RGB uint8 [H, W, 3], got {rgb.dtype} {rgb.shape}")
+    step = (
+        max(math.isqrt(rgb.shape[0] * rgb.shape[1] // _SAMPLES), 1) | 1
+    )  # odd: on all places of a JPEG's blocks alike
+    sample = np.ascontiguousarray(rgb[::step, ::step])
+    clipped, (red, green, blue) = _clipping_and_means(sample)
+    noise = _noise(rgb)
+    return Measures(
+        sharpness=_sharpness(rgb, noise),
+        clipped=clipped,
+        noise=noise,
+        mean_red=red,
+        mean_green=green,
+        mean_blue=blue,
+        phash=_phash(sample),
+    )
+
+
+def to_linear(levels: U8) -> F32:
+    """Return sRGB levels in linear light, 0 to 1 (IEC 61966-2-1)."""
+    linear: F32 = _LINEAR[levels]
+    return linear
+
+
+def edge_blur_px(
+    parts: Sequence[U8],
+    *,
+    soft_px: float,
+    again_px: float,
+    block_px: int,
+    liveliest: float,
+    noise: float = 0.0,
+    margin_px: int = 1,
+) -> float:
+    """Return the standard deviation of a photo's blur, px, with `soft_px` in it; infinity for mere shades.
+
+    An edge blurred by a Gaussian of deviation s has gradient energy in proportion to 1 / s. Blurred once more, by a
+    known t, it keeps s / sqrt(s^2 + t^2) of that energy, and the ratio of both tells s (the re-blur idea of Crete et
+    al., The Blur Effect, SPIE 2007, here with Gaussians and energies). Fine texture loses more than an edge does, so s
+    comes out too small rather than too large.
+
+    parts      grays uint8 [H, W] of one photo, each larger than a block and its margins
+    soft_px    a blur that keeps noise out of the gradients
+    again_px   the second blur
+    liveliest  share of the blocks, `block_px` wide, that count: those with the strongest gradients, since a subject in
+               focus before a blurred background is a sharp photo
+    noise      deviation of white noise, whose energy is taken off
+    margin_px  what is left out around each part
+    """
+    blurs = soft_px, math.hypot(soft_px, again_px)
+    once, twice = (
+        np.concatenate([_block_energies(part, sigma, block_px, margin_px) for part in parts])
+        - _noise_energy(noise, sigma)
+        for sigma in blurs
+    )
+    chosen = np.argsort(-once)[: max(round(liveliest * len(once)), 1)]
+    before, after = float(once[chosen].sum()), float(twice[chosen].sum())
+    if before < _LEAST_ENERGY or after >= before:
+        return math.inf
+    kept = max(after / before, 1e-9)
+    return again_px / math.sqrt(1.0 / kept**2 - 1.0)
+
+
+def _block_energies(gray: U8, sigma_px: float, block_px: int, margin_px: int) -> F64:
+    """Return the mean squared gradient of each block of a picture [H, W] that was blurred first."""
+    soft: F32 = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), sigma_px).astype(np.float32, copy=False)
+    across, down = soft[1:-1, 2:] - soft[1:-1, :-2], soft[2:, 1:-1] - soft[:-2, 1:-1]
+    inner = slice(margin_px - 1, None)
+    rows, cols = ((side - 2 * margin_px) // block_px for side in gray.shape)
+    energy = (across**2 + down**2)[inner, inner][: rows * block_px, : cols * block_px]
+    blocks: F64 = energy.reshape(rows, block_px, cols, block_px).mean(axis=(1, 3), dtype=np.float64).ravel()
+    return blocks
+
+
+def _noise_energy(noise: float, sigma_px: float) -> float:
+    """Return the mean squared gradient that white noise has after the blur of `_block_energies`."""
+    along = cv2.getGaussianKernel(round(8 * sigma_px + 1) | 1, sigma_px).ravel()
+    same, apart = float(along @ along), float(along[2:] @ along[:-2])
+    return 4 * noise**2 * same * (same - apart)
+
+
+def _sharpness(rgb: U8, noise: float) -> float:
+    """Return how many blurs go into the diagonal; 0 where there is nothing to see, or the photo is tiny.
+
+    Bands across the photo are reduced to what they would be in a photo of 1.5 million pixels: photos of all sizes
+    compare, and blur that only smaller pixels could show does not count.
+    """
+    height, width = rgb.shape[:2]
+    scale = max(math.sqrt(height * width / _WORKING_PX), 1.0)
+    band, size = round(_BAND_PX * scale), (round(width / scale), _BAND_PX)
+    if height < band or size[0] < _BAND_PX:
+        return 0.0
+    tops = np.linspace(0, height - band, min(_BANDS, height // band)).astype(int).tolist()
+    grays = (cv2.cvtColor(rgb[top : top + band], cv2.COLOR_RGB2GRAY) for top in tops)
+    bands = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False) for gray in grays]
+    blur = edge_blur_px(
+        bands,
+        soft_px=_SOFT_PX,
+        again_px=_AGAIN_PX,
+        block_px=_BLOCK_PX,
+        liveliest=_LIVELIEST,
+        noise=math.sqrt((noise / scale) ** 2 + _ROUNDING),
+        margin_px=(_BAND_PX - _BLOCK_PX) // 2,
+    )
+    return math.hypot(height, width) / scale / blur
+
+
+def _clipping_and_means(sample: U8) -> tuple[float, list[float]]:
+    """Return the share of clipped pixels and the mean of each channel in linear light."""
+    pixels = sample.reshape(-1, 3)
+    counts = np.stack([np.bincount(pixels[:, channel], minlength=256) for channel in range(3)]) / len(pixels)
+    clipped = counts[:, : _BLACK + 1].sum(axis=1) + counts[:, _WHITE:].sum(axis=1)
+    return float(clipped.max()), (counts @ _LINEAR).tolist()
+
+
+def _noise(rgb: U8) -> float:
+    """Return the deviation of the noise, of 255 levels, at the photo's own scale; 0 where no part of it is unclipped.
+
+    Immerkaer, Fast Noise Variance Estimation, CVIU 64 (1996): a mask that is blind to shades, and to edges along its
+    axes, leaves 6 times the noise. Texture adds to that, so it is taken block by block and only the flattest tenth
+    counts, with the bias that pure noise has there. The rows of blocks are spread over the photo.
+    """
+    block, (height, width) = _NOISE_BLOCK_PX, rgb.shape[:2]
+    rows, cols = height // block, width // block
+    if not rows or not cols:
+        return 0.0
+    step = max(round(rows * cols * block**2 / _NOISE_PX), 1)
+    chosen = rgb[: rows * block, : cols * block].reshape(rows, block, cols * block, 3)[step // 2 :: step]
+    strips = cv2.cvtColor(np.ascontiguousarray(chosen).reshape(-1, cols * block, 3), cv2.COLOR_RGB2GRAY)
+    rough = np.abs(cv2.filter2D(strips, cv2.CV_32F, _IMMERKAER)).reshape(-1, block, cols, block)
+    inner = rough[:, 1:-1]  # strips that touch here do not touch in the photo
+    spread = inner.mean(axis=(1, 3)) * (math.sqrt(math.pi / 2) / 6)
+    blocks = strips.reshape(-1, block, cols, block)
+    usable = (blocks.min(axis=(1, 3)) > _BLACK) & (blocks.max(axis=(1, 3)) < _WHITE)
+    if not usable.any():
+        return 0.0
+    return float(np.quantile(spread[usable], _FLATTEST)) / _FLATTEST_BIAS
+
+
+def _phash(sample: U8) -> str:
+    """Return the perceptual hash of the imagehash package: signs of the lowest 8 x 8 cosine waves of 32 x 32 px."""
+    from imagehash import phash
+
+    gray = cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY)
+    tiny = cv2.resize(gray, (_HASH_PX, _HASH_PX), interpolation=cv2.INTER_AREA)
+    return str(phash(Image.fromarray(tiny)))
+
+
+def _srgb_curve() -> F32:
+    level = np.arange(256) / 255
+    return np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+_LINEAR = _srgb_curve()
