@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord
 from dpedkit.errors import CorpusError
 from dpedkit.files import only_one, storage_error, sync
+from dpedkit.measures import MEASURES_VERSION
 from dpedkit.stages.frames import rows
 from dpedkit.stages.pairing import DSLR
 from dpedkit.stages.photo_facts import facts_of
@@ -149,6 +150,8 @@ class Filer:
         path = self._workspace.relative(target)
         if path in self._paths:
             raise CorpusError(f"shot {shot} has another photo of {photo.device} already")
+        measures = photo.taken.measures
+        measured = asdict(measures) | {"measured": MEASURES_VERSION} if measures else {}
         return PhotoRecord(
             device=photo.device,
             path=path,
@@ -156,6 +159,7 @@ class Filer:
             size_bytes=photo.taken.size_bytes,
             device_path=str(photo.source.resolve()),
             **facts_of(photo.taken.meta),
+            **measured,
         )
 
     def _place(self, photo: Staged, record: PhotoRecord) -> None:

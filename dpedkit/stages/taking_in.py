@@ -11,6 +11,7 @@ from pathlib import Path
 from dpedkit.errors import ImageError, MissingExtra, StorageError
 from dpedkit.files import sha256_file, storage_error, sync
 from dpedkit.images import PhotoMeta, read_meta, read_photo
+from dpedkit.measures import Measures, measure
 from dpedkit.raw import is_raw
 
 _CHUNK_BYTES = 1 << 20
@@ -41,14 +42,16 @@ class TakeIn:
 class TakenIn:
     """What a worker gives back.
 
-    staged  where the copy lies; None: there is none, the file is known or was only to be hashed
-    meta    None for a RAW file that is no picture, and nothing that reads it
+    staged    where the copy lies; None: there is none, the file is known or was only to be hashed
+    meta      None for a RAW file that is no picture, and nothing that reads it
+    measures  of a picture
     """
 
     sha256: str
     size_bytes: int
     staged: Path | None = None
     meta: PhotoMeta | None = None
+    measures: Measures | None = None
 
 
 def take_in(job: TakeIn) -> TakenIn:
@@ -69,7 +72,7 @@ def take_in(job: TakeIn) -> TakenIn:
     except OSError as error:
         raise storage_error(error, job.staged or job.path) from error
     try:
-        return TakenIn(sha256, job.staged.stat().st_size, job.staged, _look(job, job.staged))
+        return TakenIn(sha256, job.staged.stat().st_size, job.staged, *_look(job, job.staged))
     except ImageError as error:
         job.staged.unlink()
         raise type(error)(error.cause.replace(str(job.staged), str(job.path)), error.remedy) from None
@@ -78,14 +81,15 @@ def take_in(job: TakeIn) -> TakenIn:
         raise
 
 
-def _look(job: TakeIn, copy: Path) -> PhotoMeta | None:
+def _look(job: TakeIn, copy: Path) -> tuple[PhotoMeta | None, Measures | None]:
     if job.is_picture:
-        return read_photo(copy, limit_px=job.limit_px).meta
+        photo = read_photo(copy, limit_px=job.limit_px)
+        return photo.meta, measure(photo.rgb)
     try:
-        return read_meta(copy, limit_px=job.limit_px)
+        return read_meta(copy, limit_px=job.limit_px), None
     except MissingExtra:
         if is_raw(copy):
-            return None
+            return None, None
         raise
 
 

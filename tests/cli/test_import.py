@@ -17,6 +17,7 @@ from small_photos import photo, picture, raw, write
 from dpedkit.db import SplitName, open_corpus
 from dpedkit.executor import Workers
 from dpedkit.images import encode_jpeg, read_rgb, write_photo
+from dpedkit.measures import measure
 from dpedkit.progress import Silent
 from dpedkit.stages.patches import build_patches
 from dpedkit.workspace import find_workspace
@@ -93,6 +94,10 @@ def test_photos_are_paired_by_time_and_the_others_explained(cli: CommandLine, ca
     phone = photos[photos["device"] == "sony"]
     assert np.allclose(phone[["latitude", "longitude"]], [-33.5, 18.25])
     assert set(phone["white_balance"]) == {"auto"}
+    first = phone.iloc[0]
+    told = measure(read_rgb(cameras / "sony" / "Z11.jpg"))
+    assert (first["sharpness"], first["noise"], first["phash"]) == (told.sharpness, told.noise, told.phash)
+    assert (photos["measured"].notna() == photos["picture"]).all()
     assert set(photos.loc[~photos["picture"], "format"]) == {"cr2"}
 
     stored = tree(ws / "photos")
