@@ -66,7 +66,7 @@ def test_a_photo_without_noise_has_none() -> None:
     assert measure(np.full((100, 100, 3), 255, np.uint8)).noise == 0.0
 
 
-@pytest.mark.parametrize("blurs_in_diagonal", [300.0, 500.0, 800.0])
+@pytest.mark.parametrize("blurs_in_diagonal", [400.0, 600.0, 900.0])
 def test_sharpness_is_the_diagonal_in_blurs(blurs_in_diagonal: float) -> None:
     soft = cv2.GaussianBlur(scene(), (0, 0), math.hypot(960, 1280) / blurs_in_diagonal)
     assert measure(soft.astype(np.uint8)).sharpness == pytest.approx(blurs_in_diagonal, rel=0.1)
