@@ -22,6 +22,7 @@ class ExifFacts:
     orientation  1-8, EXIF 2.32 tag 0x0112; 1 where missing or senseless
     taken_at     the camera's local wall clock when the shutter opened, with sub-seconds; no time zone
     taken_step   of taken_at, as the number of its digits tells: 10 ms where a Canon writes two after the second
+    utc_offset   the time zone of taken_at
     exposure_s   exposure time, s
     auto_white   whether the camera chose its white balance
     focus_m      what it was focused at, m; infinity where it says so
@@ -44,6 +45,7 @@ class ExifFacts:
     flash: bool | None = None
     latitude: float | None = None
     longitude: float | None = None
+    utc_offset: timedelta | None = None
 
 
 def read_facts(image: Image.Image) -> ExifFacts:
@@ -71,6 +73,7 @@ def read_facts(image: Image.Image) -> ExifFacts:
         flash=bool(flash & 1) if isinstance(flash := detail.get(Base.Flash), int) else None,
         latitude=_degrees(place, GPS.GPSLatitude, GPS.GPSLatitudeRef, "NS", 90),
         longitude=_degrees(place, GPS.GPSLongitude, GPS.GPSLongitudeRef, "EW", 180),
+        utc_offset=_utc_offset(_text(detail, Base.OffsetTimeOriginal)),
     )
 
 
@@ -106,6 +109,14 @@ def _taken_at(detail: Mapping[int, Any]) -> tuple[datetime | None, timedelta]:
     if not (fraction.isascii() and fraction.isdigit()):
         return taken, second
     return taken + second * float(f"0.{fraction}"), max(second / 10 ** len(fraction), timedelta.resolution)
+
+
+def _utc_offset(zone: str) -> timedelta | None:
+    """Return "+09:00" as a length of time."""
+    try:
+        return datetime.strptime(zone, "%z").utcoffset()
+    except ValueError:
+        return None
 
 
 def _focus_m(detail: Mapping[int, Any]) -> float | None:

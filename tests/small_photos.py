@@ -30,14 +30,17 @@ def photo(
     digits: int = 0,
     place: tuple[float, float] | None = None,
     rgb: U8 | None = None,
+    zone_h: int | None = None,
 ) -> bytes:
-    """A JPEG that says it was taken so long after START; digits: of its clock after the second."""
+    """A JPEG that says it was taken so long after START, by a clock with so many digits after the second."""
     exif = Image.Exif()
     if taken_s is not None:
         whole, fraction = divmod(taken_s, 1)
         detail = exif.get_ifd(IFD.Exif)
         detail[Base.DateTimeOriginal] = (START + timedelta(seconds=whole)).strftime("%Y:%m:%d %H:%M:%S")
         detail[Base.WhiteBalance] = 0
+        if zone_h is not None:
+            detail[Base.OffsetTimeOriginal] = f"{zone_h:+03d}:00"
         if digits:
             detail[Base.SubsecTimeOriginal] = f"{fraction:.9f}"[2 : 2 + digits]
     if place is not None:

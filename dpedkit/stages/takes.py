@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from dpedkit.errors import DpedError, UsageError
@@ -81,7 +81,7 @@ def read_times(
 ) -> tuple[dict[str, list[Take]], dict[str, str]]:
     """Return the takes with their times, and the files that cannot be read, each with why."""
     everything = [take for each in takes.values() for take in each]
-    timed: dict[str, list[Take]] = {device: [] for device in takes}
+    timed: dict[str, list[tuple[Take, timedelta | None]]] = {device: [] for device in takes}
     failures: dict[str, str] = {}
     progress.start("read times", len(everything))
     headers = [Header(take.path, limit_px) for take in everything]
@@ -90,17 +90,29 @@ def read_times(
         if outcome.value is None:
             failures[str(take.path)] = _without_path(outcome.error, take.path)
         else:
-            taken_at, step_s = outcome.value
-            timed[take.device].append(replace(take, taken_at=taken_at, step_s=step_s))
+            taken_at, step_s, zone = outcome.value
+            timed[take.device].append((replace(take, taken_at=taken_at, step_s=step_s), zone))
         progress.advance()
     progress.done()
-    return timed, failures
+    return {device: _in_one_zone(own) for device, own in timed.items()}, failures
 
 
-def read_time(header: Header) -> tuple[datetime | None, float]:
-    """Return when a photo says that it was taken, and the resolution of that, s."""
+def read_time(header: Header) -> tuple[datetime | None, float, timedelta | None]:
+    """Return when a photo says that it was taken, the resolution of that, s, and in which time zone."""
     meta = read_meta(header.path, limit_px=header.limit_px)
-    return meta.taken_at, meta.taken_step.total_seconds()
+    return meta.taken_at, meta.taken_step.total_seconds(), meta.utc_offset
+
+
+def _in_one_zone(takes: Sequence[tuple[Take, timedelta | None]]) -> list[Take]:
+    """Return the takes with their times in UTC if all tell their time zone: a phone that travels changes its own."""
+    told = [zone for take, zone in takes if take.taken_at is not None]
+    if any(zone is None for zone in told) or len(set(told)) < 2:
+        return [take for take, _ in takes]
+    return [replace(take, taken_at=_utc(take.taken_at, zone)) for take, zone in takes]
+
+
+def _utc(taken_at: datetime | None, zone: timedelta | None) -> datetime | None:
+    return None if taken_at is None or zone is None else taken_at - zone
 
 
 def _without_path(error: DpedError | None, path: Path) -> str:

@@ -115,6 +115,41 @@ def test_regular_intervals_are_refused_where_nobody_looks(cli: CommandLine, tmp_
     assert held(ws) == []
 
 
+def test_a_phone_that_changes_its_time_zone_on_the_way_keeps_its_pairs(
+    cli: CommandLine, tmp_path: Path, ws: Path
+) -> None:
+    when = np.cumsum(np.random.default_rng(4).uniform(20, 300, 12))
+    zones = [1] * 6 + [-5] * 6
+    write(tmp_path / "canon", {f"C{n:02d}.jpg": photo(n, t) for n, t in enumerate(when)})
+    there = {f"Z{n:02d}.jpg": photo(50 + n, t + 3600 * zones[n], zone_h=zones[n]) for n, t in enumerate(when)}
+    write(tmp_path / "sony", there)
+    groups = cli.json(*words(tmp_path, "--pair-by", "time", "--dry-run"), cwd=ws)["groups"]
+    pairs = [[Path(take["files"][0]).name for take in group["photos"].values()] for group in groups]
+    assert pairs == [[f"C{n:02d}.jpg", f"Z{n:02d}.jpg"] for n in range(12)]
+
+
+def test_every_format_comes_in(cli: CommandLine, shared_data: Path, tmp_path: Path, ws: Path) -> None:
+    """PNG, TIFF, HEIC, MPO and RAW, each beside a JPEG; what is stored is the file itself."""
+    rgb = picture(1)
+    for suffix in ("png", "tif"):
+        write_photo_at(tmp_path / "canon" / f"1.{suffix}", rgb)
+        (tmp_path / "canon" / f"1.{suffix}").rename(tmp_path / "canon" / f"a_{suffix}.{suffix.upper()}")
+    heic = next((shared_data / "photos" / "heic").glob("*.heic"))
+    others = {"b_heic.heic": heic.read_bytes(), "c_raw.nef": raw(3)}
+    others["d_mpo.mpo"] = (shared_data / "bad" / "sugarshack.mpo").read_bytes()
+    write(tmp_path / "canon", others)
+    write(tmp_path / "sony", {f"{number}.jpg": photo(number, None) for number in range(5)})
+    cli.run(*words(tmp_path, "--pair-by", "order"), cwd=ws)
+    with open_corpus(ws) as corpus:
+        photos, pairs = corpus.photos(), corpus.pairs()
+    dslr = photos[photos["device"] == "dslr"]
+    assert dslr["format"].tolist() == ["png", "tif", "heic", "nef", "mpo"]
+    assert dslr["measured"].notna().all()
+    assert dslr["width"].notna().all()
+    assert len(pairs) == 5
+    assert set(dslr["sha256"]) == set(tree(tmp_path / "canon").values())
+
+
 def test_what_photos_show_decides_where_times_do_not(
     cli: CommandLine, finished: Callable[[str], Path], tmp_path: Path, ws: Path
 ) -> None:
