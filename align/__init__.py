@@ -11,7 +11,7 @@ from dpedkit.align.options import AlignOptions, Mode
 from dpedkit.align.pair import align_pair
 from dpedkit.align.patches import PatchOptions, PatchSet, cut_patches
 from dpedkit.align.phase import phase_offsets
-from dpedkit.align.resample import resample_dslr
+from dpedkit.align.resample import resample_dslr, resample_rows
 from dpedkit.align.tone import Tone, fit_tone
 from dpedkit.errors import PairRejected
 
@@ -37,6 +37,7 @@ __all__ = [
     "phase_offsets",
     "refit",
     "resample_dslr",
+    "resample_rows",
 ]
 
 ALGORITHM_VERSION = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -30,18 +30,33 @@ def resample_dslr(phone_shape: tuple[int, ...], dslr: U8, alignment: Alignment) 
         raise ValueError(
             f"the alignment is for {alignment.warp.phone_size} and {alignment.warp.dslr_size}, not {sizes}"
         )
-    if alignment.warp.is_identity:
-        return dslr.copy(), np.ones((height, width), dtype=np.bool_)
-    source = _low_pass(dslr, alignment.warp.scale())
     picture = np.empty((height, width, 3), dtype=np.uint8)
     mask = np.empty((height, width), dtype=np.bool_)
-    for top in range(0, height, _BAND_ROWS):  # in bands, so that the maps never weigh more than the photos
-        rows = slice(top, min(top + _BAND_ROWS, height))
-        map_x, map_y = _dense_map(alignment.phone_to_dslr, width, rows)
-        picture[rows] = cv2.remap(source, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        last_x, last_y = dslr.shape[1] - 2, dslr.shape[0] - 2
-        mask[rows] = (map_x >= 1) & (map_x <= last_x) & (map_y >= 1) & (map_y <= last_y)
+    bands = [slice(top, min(top + _BAND_ROWS, height)) for top in range(0, height, _BAND_ROWS)]
+    for rows, (part, known) in zip(bands, resample_rows(dslr, alignment, bands), strict=True):
+        picture[rows], mask[rows] = part, known
     return picture, mask
+
+
+def resample_rows(dslr: U8, alignment: Alignment, bands: Sequence[slice]) -> Iterator[tuple[U8, Bools]]:
+    """Yield some rows each of what `resample_dslr` returns, so that the maps never weigh more than the photos.
+
+    bands  rows of the phone's photo
+    """
+    width = alignment.warp.phone_size[0]
+    if alignment.warp.is_identity:
+        for rows in bands:
+            yield dslr[rows].copy(), np.ones(dslr[rows].shape[:2], dtype=np.bool_)
+        return
+    source = _low_pass(dslr, alignment.warp.scale())
+    last_x, last_y = dslr.shape[1] - 2, dslr.shape[0] - 2
+    for rows in bands:
+        map_x, map_y = _dense_map(alignment.phone_to_dslr, width, rows)
+        part = cv2.remap(source, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        yield (
+            part.astype(np.uint8, copy=False),
+            (map_x >= 1) & (map_x <= last_x) & (map_y >= 1) & (map_y <= last_y),
+        )
 
 
 def _low_pass(dslr: U8, scale: float) -> U8:

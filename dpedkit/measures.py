@@ -119,31 +119,37 @@ def edge_blur_px(
     """
     blurs = soft_px, math.hypot(soft_px, again_px)
     once, twice = (
-        np.concatenate([_block_energies(part, sigma, block_px, margin_px) for part in parts])
-        - _noise_energy(noise, sigma)
+        np.concatenate([gradient_energies(part, sigma, block_px, margin_px, noise).ravel() for part in parts])
         for sigma in blurs
     )
     chosen = np.argsort(-once)[: max(round(liveliest * len(once)), 1)]
-    before, after = float(once[chosen].sum()), float(twice[chosen].sum())
-    if before < _LEAST_ENERGY or after >= before:
-        return math.inf
-    kept = max(after / before, 1e-9)
-    return again_px / math.sqrt(1.0 / kept**2 - 1.0)
+    return float(blur_px(once[chosen].sum(), twice[chosen].sum(), again_px))
 
 
-def _block_energies(gray: U8, sigma_px: float, block_px: int, margin_px: int) -> F64:
-    """Return the mean squared gradient of each block of a picture [H, W] that was blurred first."""
+def blur_px(before: F64, after: F64, again_px: float) -> F64:
+    """Return the blur, px, of edges whose gradients have these energies before and after another of `again_px`."""
+    kept = np.clip(after / np.maximum(before, 1e-12), 1e-9, 1.0)
+    with np.errstate(divide="ignore"):
+        blur: F64 = again_px / np.sqrt(1.0 / kept**2 - 1.0)
+    return np.where(before < _LEAST_ENERGY, math.inf, blur)
+
+
+def gradient_energies(gray: U8, sigma_px: float, block_px: int, margin_px: int = 1, noise: float = 0.0) -> F64:
+    """Return the mean squared gradient of each block [rows, cols] of a picture [H, W] that was blurred first.
+
+    noise  deviation of white noise in the picture, whose energy is taken off
+    """
     soft: F32 = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), sigma_px).astype(np.float32, copy=False)
     across, down = soft[1:-1, 2:] - soft[1:-1, :-2], soft[2:, 1:-1] - soft[:-2, 1:-1]
     inner = slice(margin_px - 1, None)
     rows, cols = ((side - 2 * margin_px) // block_px for side in gray.shape)
     energy = (across**2 + down**2)[inner, inner][: rows * block_px, : cols * block_px]
-    blocks: F64 = energy.reshape(rows, block_px, cols, block_px).mean(axis=(1, 3), dtype=np.float64).ravel()
-    return blocks
+    blocks: F64 = energy.reshape(rows, block_px, cols, block_px).mean(axis=(1, 3), dtype=np.float64)
+    return blocks - _noise_energy(noise, sigma_px)
 
 
 def _noise_energy(noise: float, sigma_px: float) -> float:
-    """Return the mean squared gradient that white noise has after the blur of `_block_energies`."""
+    """Return the mean squared gradient that white noise has after a Gaussian blur."""
     along = cv2.getGaussianKernel(round(8 * sigma_px + 1) | 1, sigma_px).ravel()
     same, apart = float(along @ along), float(along[2:] @ along[:-2])
     return 4 * noise**2 * same * (same - apart)
@@ -183,28 +189,38 @@ def _clipping_and_means(sample: U8) -> tuple[float, list[float]]:
     return float(clipped.max()), (counts @ _LINEAR).tolist()
 
 
-def _noise(rgb: U8) -> float:
-    """Return the deviation of the noise, of 255 levels, at the photo's own scale; 0 where no part of it is unclipped.
+def flat_noise(gray: U8) -> float:
+    """Return the deviation of the noise of a picture [H, W], of 255 levels; 0 where no part of it is unclipped.
 
     Immerkaer, Fast Noise Variance Estimation, CVIU 64 (1996): a mask that is blind to shades, and to edges along its
     axes, leaves 6 times the noise. Texture adds to that, so it is taken block by block and only the flattest tenth
-    counts, with the bias that pure noise has there. The rows of blocks are spread over the photo.
+    counts, with the bias that pure noise has there.
     """
-    block, (height, width) = _NOISE_BLOCK_PX, rgb.shape[:2]
+    block, (height, width) = _NOISE_BLOCK_PX, gray.shape
     rows, cols = height // block, width // block
     if not rows or not cols:
         return 0.0
-    step = max(round(rows * cols * block**2 / _NOISE_PX), 1)
-    chosen = rgb[: rows * block, : cols * block].reshape(rows, block, cols * block, 3)[step // 2 :: step]
-    strips = cv2.cvtColor(np.ascontiguousarray(chosen).reshape(-1, cols * block, 3), cv2.COLOR_RGB2GRAY)
-    rough = np.abs(cv2.filter2D(strips, cv2.CV_32F, _IMMERKAER)).reshape(-1, block, cols, block)
-    inner = rough[:, 1:-1]  # strips that touch here do not touch in the photo
+    gray = np.ascontiguousarray(gray[: rows * block, : cols * block])
+    rough = np.abs(cv2.filter2D(gray, cv2.CV_32F, _IMMERKAER)).reshape(rows, block, cols, block)
+    inner = rough[:, 1:-1]  # rows of blocks that touch here may not touch in the photo
     spread = inner.mean(axis=(1, 3)) * (math.sqrt(math.pi / 2) / 6)
-    blocks = strips.reshape(-1, block, cols, block)
+    blocks = gray.reshape(rows, block, cols, block)
     usable = (blocks.min(axis=(1, 3)) > _BLACK) & (blocks.max(axis=(1, 3)) < _WHITE)
     if not usable.any():
         return 0.0
     return float(np.quantile(spread[usable], _FLATTEST)) / _FLATTEST_BIAS
+
+
+def _noise(rgb: U8) -> float:
+    """Return the deviation of the noise of a photo's own pixels, from rows of blocks that are spread over it."""
+    block, (height, width) = _NOISE_BLOCK_PX, rgb.shape[:2]
+    rows = height // block
+    if not rows or width < block:
+        return 0.0
+    step = max(round(height * width / _NOISE_PX), 1)
+    chosen = rgb[: rows * block].reshape(rows, block, width, 3)[min(step // 2, rows - 1) :: step]
+    strips = np.ascontiguousarray(chosen).reshape(-1, width, 3)
+    return flat_noise(cv2.cvtColor(strips, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False))
 
 
 def _phash(sample: U8) -> str:
