@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -60,10 +61,10 @@ def bring_in(
     Raises:
         StorageError: the disk is full, or another import is running; what was finished stays.
     """
-    with staging(workspace) as folder:
+    with nullcontext() if dry_run else staging(workspace) as folder:
         plan = [{name: take.files for name, take in group.photos.items()} for group in report.groups]
         filer = Filer(workspace, corpus, devices, settings, plan)
-        jobs = _jobs(report.groups, filer, None if dry_run else folder, workspace.settings.images, link=link)
+        jobs = _jobs(report.groups, filer, folder, workspace.settings.images, link=link)
         outcomes = run_parallel(take_in, [job for _, job in jobs], workers=workers, say=progress.say)
         _record(report, filer, jobs, outcomes, dry_run, progress)
         if not dry_run:
