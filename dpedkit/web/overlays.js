@@ -1,0 +1,34 @@
+// What lies over the photos: the mask and the patches, in px of the phone's photo.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export function drawOverlay(svg, pair, shown, score) {
+  svg.replaceChildren();
+  if (!pair.size) return;
+  svg.setAttribute("viewBox", `-0.5 -0.5 ${pair.size[0]} ${pair.size[1]}`);
+  if (shown.mask) for (const [x, y, width, height, level] of pair.mask) svg.append(rect(x, y, width, height, `mask level${level}`));
+  if (!shown.patches) return;
+  const values = score ? pair.patch_scores?.[score] ?? [] : [], numbers = values.filter((value) => value !== null).sort((a, b) => a - b);
+  const low = numbers[Math.floor(numbers.length * 0.02)] ?? 0, high = numbers[Math.floor(numbers.length * 0.98)] ?? 1;
+  const better = pair.scores.find((one) => one.name === score)?.better;
+  pair.patches.forEach(([x, y, side, verdict], at) => {
+    const patch = rect(x, y, side, side, score ? "none" : verdict === "kept" ? "kept" : "lost");
+    const value = values[at];
+    if (score && value !== null && value !== undefined) {
+      const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+      const good = better === "low" ? 1 - share : share;
+      patch.setAttribute("fill", `hsl(${Math.round(120 * good)} 70% 45%)`);
+      patch.setAttribute("class", "");
+    }
+    const title = document.createElementNS(SVG, "title");
+    title.textContent = `${verdict}${score ? `, ${score} ${value ?? "unknown"}` : ""}`;
+    patch.append(title);
+    svg.append(patch);
+  });
+}
+
+function rect(x, y, width, height, kind) {
+  const element = document.createElementNS(SVG, "rect");
+  for (const [name, value] of Object.entries({ x, y, width, height, class: kind })) element.setAttribute(name, value);
+  return element;
+}

@@ -1,0 +1,51 @@
+"""Serving an application on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import uvicorn
+from starlette.routing import BaseRoute
+
+from dpedkit.errors import StorageError, UsageError
+from dpedkit.web.app import make_app
+from dpedkit.web.guard import LOOPBACK
+
+
+def serve(
+    routes: Sequence[BaseRoute], *, host: str, port: int, start: str, say: Callable[[str], None], browse: bool
+) -> None:
+    """Serve pages until Ctrl-C; visitors are not written down.
+
+    host   beyond loopback, visitors must bring a token, which is part of the address that `say` is told
+    port   0: any free one
+    start  path of the page to open
+
+    Raises:
+        UsageError: no such host here.
+        StorageError: the port is taken.
+    """
+    token = "" if host in LOOPBACK else secrets.token_urlsafe(16)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.create_server((host, port), family=family)
+    except socket.gaierror as error:
+        raise UsageError(f"no host {host!r} here: {error.strerror}", "leave --host out, or use 0.0.0.0") from error
+    except OSError as error:
+        raise StorageError(f"{host}:{port}: {error.strerror}", "use another --port; 0 is any free one") from error
+    with listening:
+        name = f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{listening.getsockname()[1]}{start}" + (f"?token={token}" if token else "")
+        if token:
+            say("other machines need the token in this address; without TLS whoever is on the way can read it")
+        say(address)
+        if browse:
+            webbrowser.open(address)
+        app = make_app(routes, hosts=None if token else LOOPBACK, token=token)
+        config = uvicorn.Config(app, access_log=False, log_level="error", server_header=False, lifespan="off")
+        with suppress(KeyboardInterrupt):  # this is how it is meant to end
+            uvicorn.Server(config).run(sockets=[listening])
