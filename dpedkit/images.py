@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from dpedkit import exif as exif_tags
 from dpedkit import raw
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
 from dpedkit.files import atomic_file, storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
+from dpedkit.profiles import to_profile, to_srgb
 from dpedkit.types import U8
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
@@ -114,7 +115,7 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
         facts = exif_tags.read_facts(image)
         icc = image.info.get("icc_profile") or b""
         raw_exif = image.info.get("exif") or b""
-        pixels = _to_srgb(image, icc)
+        pixels = to_srgb(image, icc)
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
         return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc)
@@ -130,7 +131,7 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
-        pixels = _to_srgb(image, image.info.get("icc_profile") or b"")
+        pixels = to_srgb(image, image.info.get("icc_profile") or b"")
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
         return shrink(np.array(pixels), width_px)
@@ -184,7 +185,7 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
     exif = icc = b""
     if like is not None:
         exif = exif_tags.upright(like.exif)
-        image, icc = _to_profile(image, like.icc)
+        image, icc = to_profile(image, like.icc)
     options: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"} if kind == "JPEG" else {}
     with atomic_file(path) as temporary:
         image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
@@ -281,49 +282,3 @@ def _meta_of(kind: str, size: tuple[int, int], facts: exif_tags.ExifFacts) -> Ph
         longitude=facts.longitude,
         utc_offset=facts.utc_offset,
     )
-
-
-def _to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit gray: 65535 / 257 = 255
-        gray = np.asarray(image).astype(np.float64)
-        return Image.fromarray(np.clip(np.rint(gray / 257), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
-    profile = _profile(icc, "RGB" if image.mode == "RGB" else image.mode)
-    if profile is not None:
-        try:
-            converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            return converted if converted is not None else image.convert("RGB")
-        except ImageCms.PyCMSError:
-            pass  # a profile that does not fit its pixels: they are taken for sRGB, as viewers do
-    return image.convert("RGB")
-
-
-def _to_profile(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
-    """Convert sRGB pixels into an RGB profile; return them with the profile to embed."""
-    profile = _profile(icc, "RGB")
-    if profile is None:
-        return image, icc if _is_srgb(icc) else b""
-    try:
-        converted = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), profile, outputMode="RGB")
-    except ImageCms.PyCMSError:
-        return image, b""
-    return (converted, icc) if converted is not None else (image, b"")
-
-
-def _profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile | None:
-    """Return the profile to convert from; None where there is none, it is sRGB, or it is for other pixels."""
-    space = {"RGB": b"RGB ", "CMYK": b"CMYK", "L": b"GRAY"}[mode]
-    if icc[16:20] != space or _is_srgb(icc):
-        return None
-    try:
-        return ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    except (OSError, ImageCms.PyCMSError):
-        return None
-
-
-def _is_srgb(icc: bytes) -> bool:
-    try:
-        return bool(icc) and "sRGB" in (ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.profile_description or "")
-    except (OSError, ImageCms.PyCMSError):
-        return False

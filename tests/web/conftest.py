@@ -22,7 +22,7 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     return CommandLine(tmp_path_factory.mktemp("home"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def root(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five shots of a DSLR and one phone that are aligned already, the phone's photos darker, cut into patches."""
     base = tmp_path_factory.mktemp("web")
@@ -41,7 +41,7 @@ def root(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ws
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(cli: CommandLine, root: Path) -> Iterator[str]:
     with serving(cli, root) as printed:
         yield printed
