@@ -124,7 +124,7 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
 def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
     """Return a photo as `read_rgb` does, but no wider than `width_px`; raises as that does.
 
-    A JPEG is decoded to the smallest fraction that is wide enough (1/2, 1/4 or 1/8), which takes a fraction of the time.
+    A JPEG is decoded to the smallest of 1/2, 1/4 and 1/8 that is wide enough, which takes a fraction of the time.
     """
     with _opened(path, limit_px) as image:
         facts = exif_tags.read_facts(image)

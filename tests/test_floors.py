@@ -19,6 +19,7 @@ GROUND = (
     "images",
     "measures",
     "pair_measures",
+    "profiles",
     "raw",
     "settings",
     "workspace",
