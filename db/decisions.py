@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, func, insert, select, true, update
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    SQLColumnExpression,
+    String,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.orm import aliased
 
+from dpedkit.db.frames import Query
 from dpedkit.db.records import Conflict, Decided
 from dpedkit.db.schema import Decision
 from dpedkit.errors import CorpusError
+
+Key: TypeAlias = "SQLColumnExpression[str]"
 
 VERDICT = "verdict"
 TAG = "tag:"
@@ -18,22 +33,22 @@ RULE = "rule "
 """How the name of a rule begins, where a person's name would stand."""
 
 
-def pair_key(shot: ColumnElement[str], phone: ColumnElement[str]) -> ColumnElement[str]:
+def pair_key(shot: Key, phone: Key) -> ColumnElement[str]:
     """Return the key by which decisions know a pair: SHOT:PHONE."""
     return shot.concat(":").concat(phone)
 
 
-def not_rejected(patch: ColumnElement[str], pair: ColumnElement[str], shot: ColumnElement[str]) -> ColumnElement[bool]:
+def not_rejected(patch: Key, pair: Key, shot: Key) -> ColumnElement[bool]:
     """Whether neither a patch, by its key, nor its pair nor its shot is rejected."""
     return and_(shot.not_in(_rejected("shot")), pair.not_in(_rejected("pair")), patch.not_in(_rejected("patch")))
 
 
-def held(verdict: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[str]:
+def held(verdict: Key) -> ColumnElement[str]:
     """Return a verdict that may be nothing: undecided."""
     return func.nullif(verdict, "", type_=String)
 
 
-def verdict_of(kind: str, key: ColumnElement[str]) -> ColumnElement[str]:
+def verdict_of(kind: str, key: Key) -> ColumnElement[str]:
     """Return what holds for a row: "accept", "reject", or nothing."""
     found = aliased(Decision)
     return (
@@ -49,12 +64,12 @@ def read_held(connection: Connection, kind: str, tag: str = "") -> dict[str, tup
     return {row.key: (row.verdict, row.who) for row in rows}
 
 
-def has_tag(kind: str, key: ColumnElement[str], tag: str) -> ColumnElement[bool]:
+def has_tag(kind: str, key: Key, tag: str) -> ColumnElement[bool]:
     """Whether a row has a tag."""
     return _tagged(kind, key, Decision.topic == TAG + tag)
 
 
-def has_tags(kind: str, key: ColumnElement[str], like: str = "%") -> ColumnElement[bool]:
+def has_tags(kind: str, key: Key, like: str = "%") -> ColumnElement[bool]:
     r"""Whether a row has a tag that looks like a pattern of SQL in lower case, its \ before signs that are meant."""
     return _tagged(kind, key, func.lower(Decision.topic).like(TAG + like, escape="\\"))
 
@@ -68,12 +83,12 @@ def read_tags(connection: Connection, kind: str) -> dict[str, list[str]]:
     return found
 
 
-def _tagged(kind: str, key: ColumnElement[str], topic: ColumnElement[bool]) -> ColumnElement[bool]:
+def _tagged(kind: str, key: Key, topic: ColumnElement[bool]) -> ColumnElement[bool]:
     on = (Decision.kind == kind) & (Decision.verdict == "on") & Decision.current
     return key.in_(select(Decision.key).where(on, topic))
 
 
-def _rejected(kind: str) -> Select[tuple[str]]:
+def _rejected(kind: str) -> Query:
     rejects = (Decision.kind == kind) & (Decision.topic == VERDICT) & (Decision.verdict == "reject")
     return select(Decision.key).where(rejects, Decision.current)
 
@@ -119,16 +134,18 @@ def undo(connection: Connection, batch: int | None, *, who: str, now_ns: int) ->
         undone = select(Decision.undoes).where(Decision.undoes.is_not(None))
         last = select(func.max(Decision.batch)).where(Decision.undoes.is_(None), Decision.batch.not_in(undone))
         batch = connection.execute(last).scalar()
-    made = [] if batch is None else connection.execute(select(Decision.__table__).filter_by(batch=batch)).all()
+    remedy = "`dpedkit curate --history` lists what was decided"
+    if batch is None:
+        raise CorpusError("no decision is left to undo", remedy)
+    made = connection.execute(select(func.count()).select_from(Decision).filter_by(batch=batch)).scalar_one()
     if not made:
-        what = "no decision is left to undo" if batch is None else f"there is no batch {batch}"
-        raise CorpusError(what, "`dpedkit curate --history` lists them")
+        raise CorpusError(f"there is no batch {batch}", remedy)
     rows = [tuple(row) for row in connection.execute(_before(batch))]
     made_again = _write(connection, rows, who, f"undo of batch {batch}", now_ns, undoes=batch)
-    return Decided(made_again, len(rows), 0, (), len(made) - len(rows))
+    return Decided(made_again, len(rows), 0, (), int(made) - len(rows))
 
 
-def _before(batch: int) -> Select[Any]:
+def _before(batch: int) -> Query:
     """Return what held before a batch where the batch holds now, itself or restored, as rows for `_write`."""
     mine, now, earlier = aliased(Decision), aliased(Decision), aliased(Decision)
     last = (
@@ -151,7 +168,7 @@ def _before(batch: int) -> Select[Any]:
     )
 
 
-def _current(kind: str, topic: str) -> Select[Any]:
+def _current(kind: str, topic: str) -> Query:
     columns = (Decision.id, Decision.key, Decision.verdict, Decision.who)
     return select(*columns).where(Decision.kind == kind, Decision.topic == topic, Decision.current)
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import operator
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Boolean, ColumnElement, Float, Integer, String, and_, false, func, literal, not_, or_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Float,
+    Integer,
+    SQLColumnExpression,
+    String,
+    and_,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+)
 
 from dpedkit.db.decisions import has_tag, has_tags
 from dpedkit.db.where import parse
@@ -32,6 +46,14 @@ Kind: TypeAlias = Literal["number", "text", "truth"]
 TAG = "tag"
 
 _KINDS: Mapping[type[Any], Kind] = {Boolean: "truth", Float: "number", Integer: "number", String: "text"}
+_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -44,9 +66,9 @@ class Fields:
     key      by which decisions know the row
     """
 
-    columns: Mapping[str, ColumnElement[Any]]
+    columns: Mapping[str, SQLColumnExpression[Any]]
     kind: str = ""
-    key: ColumnElement[str] | None = None
+    key: SQLColumnExpression[str] | None = None
 
     def kinds(self) -> dict[str, Kind]:
         """Return the kind of every column that can be asked for, in order."""
@@ -64,8 +86,9 @@ def condition(text: str, fields: Fields) -> ColumnElement[bool]:
     return _Compiler(text, fields).of(parse(text))
 
 
-def _kind(column: ColumnElement[Any]) -> Kind | None:
-    return next((kind for sql, kind in _KINDS.items() if isinstance(column.type, sql)), None)
+def _kind(column: SQLColumnExpression[Any]) -> Kind | None:
+    sort = getattr(column, "type", None)
+    return next((kind for sql, kind in _KINDS.items() if isinstance(sort, sql)), None)
 
 
 class _Compiler:
@@ -87,7 +110,7 @@ class _Compiler:
             case IsTrue(column):
                 if self._kind_of(column) != "truth":
                     raise self._error("this column is not true or false: a comparison is wanted", column)
-                return self._column(column)
+                return and_(self._column(column))
             case Not(part):
                 return not_(func.coalesce(self.of(part), false()))
             case Every(parts):
@@ -105,15 +128,7 @@ class _Compiler:
             raise self._error(f"a {kinds[0]} cannot be compared with a {kinds[1]}", right)
         if kinds[0] == "truth" and where.operator not in ("=", "!="):
             raise self._error("true and false can only be compared with = and !=", right)
-        one, other = self._value(left), self._value(right)
-        compared: ColumnElement[bool] = {
-            "=": one == other,
-            "!=": one != other,
-            "<": one < other,
-            "<=": one <= other,
-            ">": one > other,
-            ">=": one >= other,
-        }[where.operator]
+        compared: ColumnElement[bool] = _OPERATORS[where.operator](self._value(left), self._value(right))
         return compared
 
     def _like(self, column: Column, pattern: Constant) -> ColumnElement[bool]:
@@ -132,17 +147,17 @@ class _Compiler:
         return found if where.operator == "=" else not_(found)
 
     @property
-    def _key(self) -> ColumnElement[str]:
+    def _key(self) -> SQLColumnExpression[str]:
         assert self._fields.key is not None, "tags are only looked for where rows have a key"
         return self._fields.key
 
     def _is_tag(self, column: Column) -> bool:
         return column.name == TAG and self._fields.key is not None
 
-    def _value(self, value: Value) -> ColumnElement[Any]:
+    def _value(self, value: Value) -> SQLColumnExpression[Any]:
         return self._column(value) if isinstance(value, Column) else literal(value.value)
 
-    def _column(self, column: Column) -> ColumnElement[Any]:
+    def _column(self, column: Column) -> SQLColumnExpression[Any]:
         self._kind_of(column)
         return self._fields.columns[column.name]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Label, func, select
+from sqlalchemy import Connection, Label, SQLColumnExpression, func, select
 
 from dpedkit.db import queries
 from dpedkit.db.filters import Fields, condition
@@ -27,7 +27,7 @@ def pair_rows() -> Rows:
     return statement, Fields(columns_of(statement), "pair", queries.PAIR_KEY)
 
 
-def columns_of(statement: Query) -> dict[str, ColumnElement[Any]]:
+def columns_of(statement: Query) -> dict[str, SQLColumnExpression[Any]]:
     """Return what a statement selects, by name."""
     return {
         str(column.key): column.element if isinstance(column, Label) else column

@@ -71,7 +71,7 @@ def query(
             found = corpus.pairs(where, order=order, limit=limit or None)
         else:
             found = corpus.photos(where, order=order, limit=limit or None)
-    found = found[wanted or list(found)]
+    found = found[wanted] if wanted else found
     if as_csv:
         found.to_csv(sys.stdout, index=False)
         return

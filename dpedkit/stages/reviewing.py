@@ -75,7 +75,7 @@ class Gallery:
         return {
             "count": self._corpus.count("pairs", every),
             "offset": offset,
-            "pairs": [_brief(row, tags) for row in found.to_dict("records")],
+            "pairs": [_brief(row, tags) for row in _records(found)],
         }
 
     def counts(self) -> dict[str, int]:
@@ -164,8 +164,7 @@ class Gallery:
         found = self._corpus.pairs(f"phone_sha256 = '{which}'", limit=1)
         if not len(found):
             raise CorpusError("no such pair", "reload the page: it may have been taken out")
-        row: dict[str, Any] = found.to_dict("records")[0]
-        return row
+        return _records(found)[0]
 
     def _alignment(self, row: dict[str, Any]) -> Alignment:
         return Alignment.from_dict(self._corpus.alignment_model(row["alignment"]))
@@ -220,6 +219,10 @@ def _brief(row: dict[str, Any], tags: dict[str, list[str]]) -> Json:
         "decision": int(row["decision"]),
         "tags": tags.get(_pair_key(row), []),
     }
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _pair_key(row: dict[str, Any]) -> str:
