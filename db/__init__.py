@@ -6,6 +6,7 @@ with open_corpus(root) as corpus:
 """
 
 from dpedkit.db.corpus import Corpus, open_corpus
+from dpedkit.db.links import Link, LinkRules, ShotFacts, find_links, group
 from dpedkit.db.records import (
     AlignmentRecord,
     Conflict,
@@ -34,16 +35,21 @@ __all__ = [
     "Decided",
     "DeviceRecord",
     "LensRecord",
+    "Link",
+    "LinkRules",
     "PatchRecord",
     "PhotoRecord",
     "RunRecord",
     "ScoreRecord",
     "SessionRecord",
+    "ShotFacts",
     "ShotRecord",
     "Snapshot",
     "SplitName",
     "Store",
     "assign_splits",
+    "find_links",
+    "group",
     "open_corpus",
     "open_shard",
     "write_shard",

@@ -18,15 +18,20 @@ def assign_splits(
     existing: Mapping[str, SplitName],
     seed: int,
     shares: Mapping[SplitName, float] = DEFAULT_SHARES,
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, SplitName]:
     """Return the split of every shot that has none yet; what `existing` says is never touched.
 
-    In an order drawn by `seed` and the shots' keys, each shot goes to the split that is furthest below its share, so
-    that the counts stay within two of the shares however many shots are added at a time. From four shots on, every
-    split with a share holds at least one.
+    A group goes to one split as a whole. New shots of a group whose others have a split get that one; where the others
+    are in several splits already, new ones get none: they would leak, wherever they went.
+
+    The other groups come in an order drawn by `seed` and their shots' keys, the largest first, and each goes to the
+    split that is furthest below its share. Where no two shots are grouped, the counts stay within two of the shares
+    however many shots are added at a time, and from four shots on every split with a share holds at least one.
 
     shots     keys of all shots; those in `existing` are skipped
     shares    share of each split; they sum to 1
+    groups    shot -> group; None: each shot is one
 
     Raises:
         SettingsError: shares that do not sum to 1, or are negative.
@@ -35,17 +40,36 @@ def assign_splits(
         raise SettingsError(
             f"split shares {dict(shares)} do not sum to 1", "give train, val and test, such as 0.7 0.1 0.2"
         )
+    new: dict[str, list[str]] = {}
+    fixed: dict[str, set[SplitName]] = {}
+    for shot in sorted({*shots, *existing}):
+        of = groups.get(shot, shot) if groups else shot
+        if shot in existing:
+            fixed.setdefault(of, set()).add(existing[shot])
+        else:
+            new.setdefault(of, []).append(shot)
     counts = Counter(existing.values())
     assigned: dict[str, SplitName] = {}
-    for shot in sorted(set(shots) - set(existing), key=lambda key: hashlib.sha256(f"{seed} {key}".encode()).digest()):
-        assigned[shot] = _neediest(counts, shares)
-        counts[assigned[shot]] += 1
+    for of in [of for of in new if of in fixed] + sorted(
+        new.keys() - fixed.keys(), key=lambda of: _turn(seed, new[of])
+    ):
+        if len(fixed.get(of, ())) > 1:
+            continue
+        split = next(iter(fixed[of])) if of in fixed else _neediest(counts, shares, len(new[of]))
+        assigned |= dict.fromkeys(new[of], split)
+        counts[split] += len(new[of])
     return assigned
 
 
-def _neediest(counts: Mapping[SplitName, int], shares: Mapping[SplitName, float]) -> SplitName:
-    total = sum(counts.values()) + 1
+def _turn(seed: int, shots: list[str]) -> tuple[int, bytes]:
+    """Return what a group's turn is ordered by."""
+    return -len(shots), hashlib.sha256(f"{seed} {min(shots)}".encode()).digest()
+
+
+def _neediest(counts: Mapping[SplitName, int], shares: Mapping[SplitName, float], more: int) -> SplitName:
+    """Return the split that `more` shots should go to."""
+    total = sum(counts.values()) + more
     empty = [split for split in SPLITS if shares[split] > 0 and not counts[split]]
-    if empty and len(empty) >= 5 - total:  # the last chance that none is empty after the fourth shot
+    if more == 1 and empty and len(empty) >= 5 - total:  # the last chance that none is empty after the fourth shot
         return empty[0]
-    return max(SPLITS, key=lambda split: round(shares[split] * total - counts[split], 9))
+    return max(SPLITS, key=lambda split: (shares[split] > 0, round(shares[split] * total - counts[split], 9)))

@@ -92,6 +92,19 @@ class Store:
             row = row_of(alignment, "phone_sha256", "dslr_sha256", current=True, **photos)
             upsert(connection, Alignment, ["key"], [row])
 
+    def add_measures(self, *, photos: Mapping[str, Json], alignments: Mapping[str, Json], version: str) -> None:
+        """Add what was measured on photos, by their SHA-256, and on aligned pairs, by their alignment's key.
+
+        The values are those of the columns of the same names; one that is gone by now is left alone.
+
+        version  of the measures
+        """
+        with writing(self._engine) as connection:
+            for sha256, values in photos.items():
+                connection.execute(update(Photo).filter_by(sha256=sha256).values(**values, measured=version))
+            for key, values in alignments.items():
+                connection.execute(update(Alignment).filter_by(key=key).values(**values, measured=version))
+
     def add_lens(self, lens: LensRecord) -> None:
         """Add what a session's pairs told of two lenses; it takes the place of what they told before."""
         with writing(self._engine) as connection:
@@ -197,16 +210,34 @@ class Store:
         with writing(self._engine) as connection:
             return decisions.undo(connection, batch, who=who, now_ns=self._clock())
 
-    def assign_splits(self, seed: int, shares: Mapping[SplitName, float] = DEFAULT_SHARES) -> dict[str, SplitName]:
-        """Give every shot that has no split one, and return those; see `dpedkit.db.splits`."""
+    def assign_splits(
+        self,
+        seed: int,
+        shares: Mapping[SplitName, float] = DEFAULT_SHARES,
+        groups: Mapping[str, str] | None = None,
+    ) -> dict[str, SplitName]:
+        """Give every shot that has no split one, and return those; see `dpedkit.db.splits`.
+
+        groups  shot -> group; shots that are not in it, because they came meanwhile, wait for the next time
+        """
         with writing(self._engine) as connection:
             shots = {shot.key: shot.id for shot in connection.execute(select(Shot.key, Shot.id))}
+            if groups is not None:
+                shots = {key: shot_id for key, shot_id in shots.items() if key in groups}
             known = connection.execute(select(Shot.key, Split.split).join(Split)).all()
             existing = {key: cast(SplitName, split) for key, split in known}
-            assigned = assign_splits(shots, existing, seed, shares)
+            assigned = assign_splits(shots, existing, seed, shares, groups)
             rows = [{"shot_id": shots[key], "split": split, "seed": seed} for key, split in assigned.items()]
             upsert(connection, Split, ["shot_id"], rows)
         return assigned
+
+    def note_hashes(self, hashes: Mapping[str, str]) -> None:
+        """Keep the perceptual hashes of photos that have none, by their SHA-256; measuring finds all the rest."""
+        with writing(self._engine) as connection:
+            rows = [{"which": sha256, "hash": phash} for sha256, phash in hashes.items()]
+            if rows:
+                unhashed = update(Photo).where(Photo.sha256 == bindparam("which"), Photo.phash.is_(None))
+                connection.execute(unhashed.values(phash=bindparam("hash")), rows)
 
     def keep_splits(self, splits: Mapping[str, SplitName]) -> None:
         """Put shots into the splits that their data came with; `seed` -1 says so."""

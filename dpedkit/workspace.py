@@ -51,12 +51,19 @@ class PatchSettings(Table):
 
 
 class SplitSettings(Table):
-    """Shares of the shots; a shot is never divided."""
+    """Shares of the shots; a shot is never divided, nor are shots that show the same: see `dpedkit.db.links`.
+
+    same_bits, soon_s, soon_bits, place_m  when two shots are taken to show the same
+    """
 
     seed: int = Field(0, ge=0)
     train: float = Field(0.7, ge=0, le=1)
     val: float = Field(0.1, ge=0, le=1)
     test: float = Field(0.2, ge=0, le=1)
+    same_bits: int = Field(10, ge=-1, le=64)
+    soon_s: float = Field(60, ge=0)
+    soon_bits: int = Field(18, ge=-1, le=64)
+    place_m: float = Field(10, ge=0)
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitSettings:
@@ -104,11 +111,15 @@ size_px = 100
 match = "none"                     # "gain" or "curve": bring the DSLR's tone to the phone's
 gates = "default"                  # which to keep: `dpedkit gates` lists the policies; yours are gates/NAME.toml
 
-[split]                            # shares of the shots; a shot is never divided
+[split]                            # shares of the shots; shots that show the same are never divided
 seed = 0
 train = 0.7
 val = 0.1
 test = 0.2
+# same_bits = 10                   # of 64 bits of a perceptual hash: the same picture; -1: do not look
+# soon_s = 60                      # shots of a session within so many seconds, that differ in
+# soon_bits = 18                   # so many bits at most, are the same scene
+# place_m = 10                     # photos within so many metres (GPS) are of one place; 0: do not look
 """
 
 

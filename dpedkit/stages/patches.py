@@ -19,6 +19,7 @@ from dpedkit.stages.frames import rows
 from dpedkit.stages.judging import Tally, judge_again
 from dpedkit.stages.policies import Policy, load_policy
 from dpedkit.stages.scores import columns_of
+from dpedkit.stages.splitting import assign, hash_photos
 from dpedkit.types import Json
 from dpedkit.workspace import PatchSettings, Workspace
 
@@ -128,9 +129,8 @@ def build_patches(
             return report
         _judge(corpus, to_judge, policy, report, progress)
         _cut(corpus, jobs, policy, report, workers, progress)
-        split = workspace.settings.split
-        corpus.store.assign_splits(split.seed, {"train": split.train, "val": split.val, "test": split.test})
-        report.splits = corpus.counts().splits
+        hash_photos(workspace, corpus)
+        report.splits = assign(workspace, corpus).splits
     return report
 
 
