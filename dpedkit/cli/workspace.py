@@ -1,12 +1,14 @@
-"""dpedkit init, doctor, status."""
+"""dpedkit init, doctor, status, fsck."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
+from dpedkit.cli.options import chosen_workers, jobs_option
 
 
 @cli.command()
@@ -76,6 +78,43 @@ def status(app: App) -> None:
     attention = [f"incomplete shot {shot}: {reason}" for shot, reason in found.incomplete.items()]
     attention += [f"refused pair {pair}: {reason}" for pair, reason in found.refused.items()]
     app.show(found, lines, *attention, f"next: {found.next_step}")
+
+
+@cli.command()
+@click.option("--quick", is_flag=True, help="Look at names, sizes and headers only: a flipped bit stays unseen.")
+@click.option("--repair", is_flag=True, help="Cut damaged shards again; move what nothing names to lost+found/.")
+@jobs_option
+@pass_app
+def fsck(app: App, quick: bool, repair: bool, jobs: int | None) -> int:
+    """Find photos and shards that are missing, cut short or changed, rows that contradict each other, and stray files.
+
+    Ends with 0 if all is sound, 3 if damage was found and a part of it was mended, 1 if there is damage. Files that
+    nothing names do no harm. Nothing is deleted; younger than an hour, they are left where they are.
+
+    \b
+    dpedkit fsck
+    dpedkit fsck --repair
+    """
+    from dpedkit.stages.checking import check_files
+
+    workers = chosen_workers(app.workspace.settings, jobs, None)
+    report = check_files(app.workspace, quick=quick, repair=repair, workers=workers, progress=app.progress())
+    lines = table("", "", "", "")
+    for fault in report.faults:
+        done = report.repaired.get(fault.what)
+        word = marked(fault.kind, "green" if done else "red" if fault.is_damage else "yellow")
+        lines.add_row(word, fault.what, fault.found, f"-> {done or fault.remedy}")
+    damage, mended = (
+        len(report.damage),
+        sum(fault.is_damage and fault.what in report.repaired for fault in report.faults),
+    )
+    app.show(
+        {"damage": damage, **asdict(report)},
+        *([lines] if report.faults else []),
+        f"{listed(report.files, 'file')}, {report.size_bytes / 1e6:.1f} MB {'looked at' if quick else 'read'}",
+        f"{damage} damaged, {mended} mended" if damage or mended else "all is sound",
+    )
+    return (3 if mended else 1) if damage else 0
 
 
 def _tally(counts: dict[str, int] | dict[str, str]) -> str:

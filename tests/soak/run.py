@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,10 +22,13 @@ from pathlib import Path
 from threading import Lock, local
 
 import faults
+from damages import damage_and_find
 from kills import kill_and_resume
 from rehearsal import Rehearsal
 
 KILLS = 200
+DAMAGES = 1000
+_AT_ONCE = 50  # damages in one item
 _ROOT = Path(__file__).resolve().parents[2]
 _RECORD = _ROOT / "docs" / "soak.json"
 
@@ -34,7 +38,7 @@ Item = Callable[[], str]
 def main(words: list[str]) -> int:
     """Run what is missing; return how many items failed."""
     parser = argparse.ArgumentParser(description="Run the full counts.")
-    parser.add_argument("prefixes", nargs="*", help="only items whose names begin so: kill, fault")
+    parser.add_argument("prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck")
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
     options = parser.parse_args(words)
@@ -79,6 +83,37 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
         yield f"kill/{seed:03d}", lambda seed=seed: kill_and_resume(rig(), seed)  # type: ignore[misc]
     for fault, device in faults.CASES:
         yield f"fault/{fault}/{device}", partial(_suffer, fault, device)
+    patched = _Patched(stack)
+    for first in range(0, DAMAGES, _AT_ONCE):
+        yield f"fsck/{first:03d}", partial(_damage, patched, range(first, first + _AT_ONCE))
+
+
+class _Patched:
+    """A workspace with photos and patches, made when it is first asked for; one item at a time has it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._root: Path | None = None
+        self.lock = Lock()
+
+    def root(self) -> Path:
+        if self._root is None:
+            rig = Rehearsal(
+                Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "ws", scale=0.2, timeout_s=60
+            )
+            with rig.running():
+                for words in (["capture", "--shots", 3], ["align"], ["build-patches"]):
+                    process = rig.start(*words)
+                    process.communicate()
+                    assert process.returncode == 0, words
+            self._root = rig.root
+        return self._root
+
+
+def _damage(patched: _Patched, seeds: range) -> str:
+    with patched.lock:
+        kinds = Counter(damage_and_find(patched.root(), seed).split()[0] for seed in seeds)
+    return "found all of " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def _suffer(fault: str, device: str) -> str:
