@@ -19,7 +19,7 @@ from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
 from dpedkit.db.pairs import ShardPairs
-from dpedkit.db.patch_rows import count_patches, patch_rows, read_patches
+from dpedkit.db.patch_rows import page_of_patches, patch_rows, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
 from dpedkit.db.records import Counts
 from dpedkit.db.schema import Alignment, Session, Shard
@@ -106,6 +106,8 @@ class Corpus:
         shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
         iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped latitude longitude noise
         mean_red mean_green mean_blue phash measured
+        exposure_drift_ev white_drift sharpness_drift (against the device's photo before it in its session: stops of
+        light, stops of red and of blue against green, and share of the sharpness; docs/corpus.md)
         picture (whether it is the one of its device and shot that pairs are made of, as the settings prefer)
         """
         return self._frame(chosen(photo_rows(), where, order, limit, offset))
@@ -117,7 +119,8 @@ class Corpus:
         alignment (its key; the current one) version status ("new" where there is none) reason residual_px
         residual_p95_px inliers? overlap mode trusted_share patches_key gates (NAME@VERSION#HASH of the policy that
         judged its patches) tone (dict: what `--match` did, or why it could not) gain_red gain_green gain_blue
-        sharpness_ratio patches kept
+        sharpness_ratio gain_ev (stops by which the DSLR's photo is the brighter one) measured skew_ms (by how much the
+        phone's shutter opened later) sharpness_phone sharpness_dslr patches kept
         shard (missing where there are no patches) decision (number of the one that holds, 0: none) verdict ("accept",
         "reject"; missing: undecided) decided_by decided_why shot_verdict
 
@@ -131,7 +134,7 @@ class Corpus:
         """
         return self._frame(chosen(pair_rows(), where, order, limit, offset))
 
-    def patches(self, where: str = "", *, limit: int | None = None, offset: int = 0) -> pd.DataFrame:
+    def patches(self, where: str = "") -> pd.DataFrame:
         """Return a row per patch of the current alignments, in order of shot, phone and place in the shards.
 
         patch (its key) alignment (its key) shot session scene split phone dslr shard row x y size ncc crlb_px shift_px
@@ -141,16 +144,25 @@ class Corpus:
         verdict pair_verdict shot_verdict
         used (whether the gates keep it and neither it nor its pair nor its shot is rejected)
 
-        Takes what `pairs` takes, and raises as it does.
+        where  as `pairs` takes it; raises as it does
         """
         with reading(self._engine) as connection:
-            return read_patches(connection, where, limit, offset)
+            return read_patches(connection, where)
+
+    def page_of_patches(self, where: str, limit: int, offset: int = 0) -> tuple[int, pd.DataFrame]:
+        """Return how many patches a query finds, and some of them as `patches` gives them; half a million in no time.
+
+        Raises:
+            QueryError: as `pairs` does.
+        """
+        with reading(self._engine) as connection:
+            return page_of_patches(connection, where, limit, offset)
 
     def count(self, table: Table, where: str = "") -> int:
         """Return how many photos, pairs or patches a query finds; raises as `pairs` does."""
         with reading(self._engine) as connection:
             if table == "patches":
-                return count_patches(connection, where)
+                return page_of_patches(connection, where, 0)[0]
             return count(connection, photo_rows() if table == "photos" else pair_rows(), where)
 
     def columns(self, table: Table) -> dict[str, str]:

@@ -6,76 +6,86 @@ here, text is repeated by number, too. To have the database hand it over with ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, func, select
+from sqlalchemy import CTE, ColumnElement, Connection, func, select
 
 from dpedkit.db import queries
 from dpedkit.db.decisions import not_rejected, read_held, verdict_of
 from dpedkit.db.filters import Fields, condition
 from dpedkit.db.frames import read_frame
-from dpedkit.db.schema import Patch, Shard
+from dpedkit.db.schema import Alignment, Patch, Shard
 from dpedkit.db.selecting import Rows, columns_of
 from dpedkit.types import I64
 
 _FIRST = ("patch", "alignment", "shot", "session", "scene", "split", "phone", "dslr", "shard")
-_SHARED = ("residual_px", "residual_p95_px", "inliers", "overlap", "trusted_share", "sharpness_ratio", "gates")
+_LAST = queries.SHARED[queries.SHARED.index("residual_px") :]
 _VERDICTS = ("verdict", "pair_verdict", "shot_verdict", "used")
 
 
 def patch_rows() -> Rows:
     """Return the query of the patches of all current alignments, and what may be asked of them."""
-    shared = queries.aligned().cte("aligned").prefix_with("MATERIALIZED")
-    statement = queries.patches().join(shared, shared.c.alignment_id == Patch.alignment_id)
-    own = {name: column for name, column in columns_of(statement).items() if not name.endswith("_id")}
-    columns = {name: shared.c[name] for name in (*_FIRST, *_SHARED) if name in shared.c} | own
+    shared = _shared()
+    return queries.patches().join(shared, shared.c.alignment_id == Patch.alignment_id), _fields(shared)
+
+
+def read_patches(connection: Connection, where: str) -> pd.DataFrame:
+    """Return the patches that a query finds, as `Corpus.patches` documents.
+
+    Raises:
+        QueryError: it cannot be read or asks for what is not there.
+    """
+    statement, fields = patch_rows()
+    if where.strip():
+        statement = statement.where(condition(where, fields))
+    return _joined(connection, read_frame(connection, statement), _in_order(read_frame(connection, queries.aligned())))
+
+
+def page_of_patches(connection: Connection, where: str, limit: int, offset: int = 0) -> tuple[int, pd.DataFrame]:
+    """Return how many patches a query finds, and some of them; raises as `read_patches` does.
+
+    Counted by alignment, in one pass, they tell which alignments the page is from: nothing else is read.
+    """
+    shared = _shared()
+    fields = _fields(shared)
+    wanted = [Patch.alignment_id == shared.c.alignment_id, queries.in_use()]
+    if where.strip():
+        wanted.append(condition(where, fields))
+    counted = select(func.count()).select_from(Patch).where(*wanted).correlate(shared).scalar_subquery()
+    named = (shared.c.alignment_id, shared.c.shot, shared.c.phone, shared.c.dslr)
+    counts = _in_order(read_frame(connection, select(*named, counted.label("count"))))
+    ends = counts["count"].to_numpy(np.int64).cumsum()
+    first, last = np.searchsorted(ends, offset, side="right"), np.searchsorted(ends, offset + limit) + 1
+    before = int(ends[first - 1]) if first else 0
+    ids = counts["alignment_id"][first:last].tolist()
+    few = _shared(Alignment.id.in_(ids))
+    statement = queries.patches().join(few, few.c.alignment_id == Patch.alignment_id)
+    if where.strip():
+        statement = statement.where(condition(where, _fields(few)))
+    pairs = _in_order(read_frame(connection, queries.aligned().where(Alignment.id.in_(ids))))
+    whole = _joined(connection, read_frame(connection, statement), pairs)
+    page = whole.iloc[offset - before : offset - before + limit].reset_index(drop=True)
+    return int(ends[-1]) if len(ends) else 0, page
+
+
+def _shared(*which: ColumnElement[bool]) -> CTE:
+    return queries.aligned().where(*which).cte("aligned").prefix_with("MATERIALIZED")
+
+
+def _fields(shared: CTE) -> Fields:
+    own = {name: column for name, column in columns_of(queries.patches()).items() if not name.endswith("_id")}
+    columns = {name: shared.c[name] for name in queries.SHARED} | own
     columns |= {
         "verdict": verdict_of("patch", Patch.key),
         "pair_verdict": verdict_of("pair", shared.c.pair),
         "shot_verdict": verdict_of("shot", shared.c.shot),
         "used": Patch.keep & not_rejected(Patch.key, shared.c.pair, shared.c.shot),
     }
-    return statement, Fields(columns, "patch", Patch.key)
+    return Fields(columns, "patch", Patch.key)
 
 
-def count_patches(connection: Connection, where: str) -> int:
-    """Return how many patches a query finds.
-
-    Raises:
-        QueryError: it cannot be read or asks for what is not there.
-    """
-    return sum(_counts(connection, where).values())
-
-
-def read_patches(connection: Connection, where: str, limit: int | None = None, offset: int = 0) -> pd.DataFrame:
-    """Return the patches that a query finds, as `Corpus.patches` documents; raises as `count_patches` does."""
-    statement, fields = patch_rows()
-    if where.strip():
-        statement = statement.where(condition(where, fields))
-    pairs = read_frame(connection, queries.aligned()).sort_values(["shot", "phone", "dslr"], ignore_index=True)
-    before = 0
-    if limit is not None or offset:
-        counts = _counts(connection, where)
-        alignments = [number for number in pairs["alignment_id"].tolist() if number in counts]
-        ends = np.cumsum([counts[number] for number in alignments], dtype=np.int64)
-        first = int(np.searchsorted(ends, offset, side="right"))
-        last = None if limit is None else int(np.searchsorted(ends, offset + limit)) + 1
-        before = int(ends[first - 1]) if first else 0
-        statement = statement.where(Patch.alignment_id.in_(alignments[first:last]))
-    whole = _joined(connection, read_frame(connection, statement), pairs)
-    end = None if limit is None else offset - before + limit
-    return whole.iloc[offset - before : end].reset_index(drop=True)
-
-
-def _counts(connection: Connection, where: str) -> Mapping[int, int]:
-    """Return how many patches of each alignment a query finds, by the alignment's id."""
-    statement, fields = patch_rows()
-    counted = statement.with_only_columns(Patch.alignment_id, func.count()).group_by(Patch.alignment_id)
-    if where.strip():
-        counted = counted.where(condition(where, fields))
-    return {int(alignment_id): int(count) for alignment_id, count in connection.execute(counted)}
+def _in_order(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs.sort_values(["shot", "phone", "dslr"], ignore_index=True)
 
 
 def _joined(connection: Connection, found: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -86,8 +96,7 @@ def _joined(connection: Connection, found: pd.DataFrame, pairs: pd.DataFrame) ->
     order = np.lexsort((found["row"], shard_at, pair_at))
     is_in_order = bool((order[1:] > order[:-1]).all())  # as cut: the usual case
     own = found if is_in_order else found.take(order).reset_index(drop=True)
-    wanted = [name for name in ("pair", *_FIRST, *_SHARED) if name in pairs]
-    shared = pairs[wanted].take(pair_at[order]).reset_index(drop=True)
+    shared = pairs.take(pair_at[order]).reset_index(drop=True)
     shared["shard"] = shards["shard"].take(shard_at[order]).reset_index(drop=True)
     columns = {str(name): shared[name] for name in shared} | {str(name): own[name] for name in own}
     held = {
@@ -101,7 +110,7 @@ def _joined(connection: Connection, found: pd.DataFrame, pairs: pd.DataFrame) ->
         rejected |= columns[name] == "reject"
     columns["used"] = own["keep"] & ~rejected
     scores = [str(name) for name in own if name not in ("patch", "alignment_id", "shard_id")]
-    return pd.DataFrame({name: columns[name] for name in (*_FIRST, *scores, *_SHARED, *_VERDICTS)})
+    return pd.DataFrame({name: columns[name] for name in (*_FIRST, *scores, *_LAST, *_VERDICTS)})
 
 
 def _places(ids: pd.Series[int], wanted: pd.Series[int]) -> I64:

@@ -62,15 +62,13 @@ def query(
             app.show(known, shown)
             return
         wanted = _columns(columns, known, _SHOWN[what] if not (app.json or as_csv) else "")
-        count = corpus.count(what, where)
         if what == "patches":
             if order:
                 raise click.UsageError("--order is for photos and pairs")
-            found = corpus.patches(where, limit=limit or None)
-        elif what == "pairs":
-            found = corpus.pairs(where, order=order, limit=limit or None)
+            count, found = corpus.page_of_patches(where, limit or sys.maxsize >> 1)
         else:
-            found = corpus.photos(where, order=order, limit=limit or None)
+            read = corpus.pairs if what == "pairs" else corpus.photos
+            count, found = corpus.count(what, where), read(where, order=order, limit=limit or None)
     found = found[wanted] if wanted else found
     if as_csv:
         found.to_csv(sys.stdout, index=False)

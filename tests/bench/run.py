@@ -24,6 +24,7 @@ NAMES = (
     "patches",
     "gates",
     "build",
+    "corpus",
     "import",
     "pull",
     "skew",

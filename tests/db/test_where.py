@@ -204,7 +204,8 @@ def test_pages_are_cut_from_the_whole(build: Callable, corpus: Corpus) -> None:
         assert corpus.count("patches", where) == len(whole) > 0
         for offset in (0, 1, 7, 8, len(whole) - 1, len(whole), len(whole) + 5):
             for limit in (1, 8, 9, 1000):
-                page = corpus.patches(where, limit=limit, offset=offset)
+                count, page = corpus.page_of_patches(where, limit, offset)
+                assert count == len(whole)
                 assert page.equals(whole.iloc[offset : offset + limit].reset_index(drop=True)), (where, offset, limit)
     pairs = corpus.pairs(order="-shot")
     assert pairs["shot"].tolist() == sorted(pairs["shot"], reverse=True)
