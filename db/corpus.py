@@ -106,9 +106,9 @@ class Corpus:
         shot device role split sha256 path format size_bytes width? height? device_path taken_at exposure_s f_number
         iso white_balance focus_m release_ns? shutter_ns? shutter_bound_ns? sharpness clipped latitude longitude noise
         mean_red mean_green mean_blue phash measured
+        picture (whether it is the one of its device and shot that pairs are made of, as the settings prefer)
         exposure_drift_ev white_drift sharpness_drift (against the device's photo before it in its session: stops of
         light, stops of red and of blue against green, and share of the sharpness; docs/corpus.md)
-        picture (whether it is the one of its device and shot that pairs are made of, as the settings prefer)
         """
         return self._frame(chosen(photo_rows(), where, order, limit, offset))
 

@@ -6,6 +6,7 @@ advisory lock in PostgreSQL), so that what they read is still so when they write
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,10 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
     connection.isolation_level = None  # transactions begin in _begin, not whenever sqlite3 thinks fit
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_S * 1000}")
     connection.execute("PRAGMA synchronous = FULL")  # what was committed outlasts a power cut, at an fsync each
+    try:
+        connection.execute("SELECT ln(1.0)")
+    except sqlite3.OperationalError:  # built without https://sqlite.org/lang_mathfunc.html
+        connection.create_function("ln", 1, lambda x: math.log(x) if x and x > 0 else None, deterministic=True)
 
 
 def _begin(connection: Connection) -> None:

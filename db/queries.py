@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import VERDICT, held, pair_key, verdict_of
+from dpedkit.db.drift import drift, luma, milliseconds, previous_photos, stops
 from dpedkit.db.frames import Query
 from dpedkit.db.schema import Alignment, Decision, Device, Lens, Patch, Photo, Session, Shard, Shot, Split
 from dpedkit.db.schema_runs import Run, Score
@@ -44,6 +45,13 @@ _PAIR = (
     Alignment.gain_blue,
     Alignment.sharpness_ratio,
 )
+
+
+SHARED = (
+    *("alignment", "shot", "session", "scene", "split", "phone", "dslr"),
+    *("residual_px", "residual_p95_px", "inliers", "overlap", "trusted_share", "sharpness_ratio", "gates"),
+)
+"""The columns of a pair that its patches have, too."""
 
 
 def is_picture(photo: type[Photo]) -> ColumnElement[bool]:
@@ -85,6 +93,7 @@ def shots() -> Query:
 def photos() -> Query:
     """Return every photo with its shot, device and split."""
     own = [column for column in Photo.__table__.c if column.name not in ("id", "shot_id", "device_id")]
+    previous = previous_photos()
     return (
         select(
             Shot.key.label("shot"),
@@ -92,9 +101,11 @@ def photos() -> Query:
             Device.role,
             Split.split,
             *own,
+            *drift(previous),
         )
         .join_from(Photo, Shot)
         .join(Device)
+        .join(previous, previous.c.id == Photo.id)
         .outerjoin(Split, Split.shot_id == Shot.id)
         .order_by(Shot.key, Device.name, Photo.format)
     )
@@ -109,12 +120,17 @@ def pairs() -> Query:
             func.sum(case((Patch.keep, 1), else_=0)).label("kept"),
             func.min(Patch.shard_id).label("shard_id"),
         )
-        .where(Patch.reason != "superseded")
+        .where(in_use())
         .group_by(Patch.alignment_id)
         .subquery()
     )
     columns = (
         *_PAIR,
+        stops(luma(Alignment.gain_red, Alignment.gain_green, Alignment.gain_blue)).label("gain_ev"),
+        Alignment.measured,
+        milliseconds(_phone.shutter_ns - _dslr.shutter_ns).label("skew_ms"),
+        _phone.sharpness.label("sharpness_phone"),
+        _dslr.sharpness.label("sharpness_dslr"),
         func.coalesce(cut.c.patches, 0).label("patches"),
         func.coalesce(cut.c.kept, 0).label("kept"),
         Shard.name.label("shard"),
@@ -137,14 +153,20 @@ def pairs() -> Query:
 
 
 def aligned() -> Query:
-    """Return what the patches of each current alignment share: its pair's columns, and `alignment_id`."""
-    return _paired(select(Alignment.id.label("alignment_id"), PAIR_KEY.label("pair"), *_PAIR), outer=False)
+    """Return what the patches of each current alignment share with it, its `alignment_id`, and `pair`, its key."""
+    shared = [column for column in _PAIR if column.key in SHARED]
+    return _paired(select(Alignment.id.label("alignment_id"), PAIR_KEY.label("pair"), *shared), outer=False)
 
 
 def patches() -> Query:
     """Return every patch in use, with the ids of its alignment and shard."""
     own = [column for column in Patch.__table__.c if column.name not in ("id", "key")]
-    return select(Patch.key.label("patch"), *own).where(Patch.reason != "superseded")
+    return select(Patch.key.label("patch"), *own).where(in_use())
+
+
+def in_use() -> ColumnElement[bool]:
+    """Whether a patch is one of its alignment's: not one that only a snapshot holds."""
+    return Patch.reason != "superseded"
 
 
 def _paired(columns: Query, *, outer: bool) -> Query:

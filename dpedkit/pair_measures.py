@@ -119,14 +119,12 @@ def _sharpness_ratio(edges: list[F64]) -> float | None:
 
 
 def _unclipped(picture: U8) -> Bools:
-    inside: Bools = ((picture > _BLACK) & (picture < _WHITE)).all(axis=2)
-    return inside
+    return np.asarray(((picture > _BLACK) & (picture < _WHITE)).all(axis=2))
 
 
 def _all_of(mask: Bools) -> Bools:
     """Return for each square [rows, cols] of a mask [H, W] whether it is wholly true."""
-    whole: Bools = _squares(mask).all(axis=(1, 3))
-    return whole
+    return np.asarray(_squares(mask).all(axis=(1, 3)))
 
 
 def _means(picture: F32) -> F32:
