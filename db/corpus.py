@@ -18,6 +18,7 @@ from dpedkit.db.filters import TAG
 from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
+from dpedkit.db.naming import named_snapshots, read_members
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.patch_rows import page_of_patches, patch_rows, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
@@ -198,6 +199,24 @@ class Corpus:
         session phone dslr terms (dict) pairs created_ns
         """
         return self._frame(queries.lenses())
+
+    def snapshots(self) -> pd.DataFrame:
+        """Return a row per phone and split of every named snapshot, oldest first.
+
+        snapshot (its name) hash created_ns made (dict) phone split patches list (hash of this phone's and split's)
+        """
+        return self._frame(named_snapshots())
+
+    def snapshot_patches(self, name: str) -> pd.DataFrame:
+        """Return a row per patch of a named snapshot, in order of phone, split and key.
+
+        patch phone split shot keep reason gates current (all of these as they are now: the list itself never changes)
+
+        Raises:
+            CorpusError: no such snapshot.
+        """
+        with reading(self._engine) as connection:
+            return read_members(connection, name)
 
     def runs(self) -> pd.DataFrame:
         """Return a row per training run, oldest first.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ from dpedkit.db.frames import Query
 from dpedkit.db.records import Conflict, Decided
 from dpedkit.db.schema import Decision
 from dpedkit.errors import CorpusError
+from dpedkit.types import Json
 
 Key: TypeAlias = "SQLColumnExpression[str]"
 
@@ -62,6 +64,17 @@ def read_held(connection: Connection, kind: str, tag: str = "") -> dict[str, tup
     """Return the decisions that hold for rows of this kind, on a tag or else the verdict: key -> verdict, who."""
     rows = connection.execute(_current(kind, TAG + tag if tag else VERDICT))
     return {row.key: (row.verdict, row.who) for row in rows}
+
+
+def digest_of_decisions(connection: Connection) -> Json:
+    """Return what stands for all verdicts that hold: how many, and the SHA-256 over them."""
+    rows = connection.execute(
+        select(Decision.kind, Decision.key, Decision.verdict).where(
+            Decision.topic == VERDICT, Decision.current, Decision.verdict != ""
+        )
+    )
+    listing = sorted(f"{kind} {key} {verdict}\n" for kind, key, verdict in rows)
+    return {"verdicts": len(listing), "sha256": hashlib.sha256("".join(listing).encode()).hexdigest()}
 
 
 def has_tag(kind: str, key: Key, tag: str) -> ColumnElement[bool]:

@@ -13,12 +13,14 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import not_rejected, pair_key
+from dpedkit.db.filters import condition
 from dpedkit.db.frames import Query
 from dpedkit.db.pairs import ShardPairs
+from dpedkit.db.patch_rows import patch_rows
 from dpedkit.db.queries import is_picture
 from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot, Split
 from dpedkit.db.schema_runs import Snapshot, SnapshotPatch
-from dpedkit.errors import CorpusError
+from dpedkit.errors import CorpusError, NoPatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,12 @@ class Members:
         return ShardPairs(folder, names, shard_of, row_of, self.content_hash)
 
 
-def find_members(connection: Connection, phone: str, split: str) -> Members:
-    """Return one phone's kept patches of current alignments in one split, but for those rejected, ordered by key.
+def find_members(connection: Connection, phone: str, split: str, where: str = "") -> Members:
+    """Return one phone's patches in use in one split, of those that a query finds, ordered by key.
 
     Raises:
         CorpusError: there are none, or they are not all of one size and one kind of tone.
+        QueryError: the query cannot be read, or asks for what is not there.
     """
     photo, dslr = aliased(Photo), aliased(Photo)
     statement = (
@@ -62,12 +65,12 @@ def find_members(connection: Connection, phone: str, split: str) -> Members:
         .where(Patch.keep, Alignment.current, is_picture(photo), is_picture(dslr))
         .where(Device.name == phone, Split.split == split)
     )
+    if where.strip():
+        every, fields = patch_rows()
+        statement = statement.where(Patch.id.in_(every.with_only_columns(Patch.id).where(condition(where, fields))))
     rows = sorted(connection.execute(statement), key=lambda row: row.key)  # no database's own idea of an order
     if not rows:
-        raise CorpusError(
-            f"no kept patches of phone {phone!r} in split {split!r}",
-            "run `dpedkit build-patches`; `dpedkit status` shows what there is",
-        )
+        raise NoPatches(phone, split)
     for what, found in (("sizes", {f"{row.size} px" for row in rows}), ("tones", {row.match for row in rows})):
         if len(found) > 1:
             raise CorpusError(

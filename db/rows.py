@@ -71,6 +71,14 @@ def retire(connection: Connection, patch_ids: Sequence[int]) -> None:
     connection.execute(update(Patch).where(Patch.id == bindparam("gone")).values(keep=False, reason="superseded"), rows)
 
 
+def frozen(connection: Connection, members: Members, snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot of a list, written if it is new: the same list is the same snapshot."""
+    if connection.execute(select(SnapshotRow.id).filter_by(hash=snapshot.hash)).first() is None:
+        freeze(connection, members, snapshot)
+    row = connection.execute(select(SnapshotRow.__table__).filter_by(hash=snapshot.hash)).one()
+    return Snapshot(row.hash, row.phone, row.split, row.patches, row.created_ns)
+
+
 def freeze(connection: Connection, members: Members, snapshot: Snapshot) -> None:
     """Write a snapshot and its list."""
     upsert(connection, SnapshotRow, ["hash"], [row_of(snapshot)])

@@ -30,6 +30,29 @@ class SnapshotPatch(Base):
     patch_id: Mapped[int] = mapped_column(ForeignKey("patch.id"), index=True)
 
 
+class NamedSnapshot(Base):
+    """Snapshots of phones and splits that were frozen together, under a name; never changed.
+
+    hash  SHA-256 over its parts: phone, split and hash of each
+    made  what made it: the query, the gates, the decisions that held, the version of dpedkit
+    """
+
+    __tablename__ = "named_snapshot"
+    id: Mapped[Id]
+    name: Mapped[Name]
+    hash: Mapped[str]
+    made: Mapped[Json]
+    created_ns: Mapped[Ns]
+
+
+class NamedSnapshotPart(Base):
+    """One phone's list in one split of a named snapshot."""
+
+    __tablename__ = "named_snapshot_part"
+    named_id: Mapped[int] = mapped_column(ForeignKey("named_snapshot.id"), primary_key=True)
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"), primary_key=True, index=True)
+
+
 class Run(Base):
     """One training run."""
 

@@ -7,7 +7,7 @@ from typing import cast
 
 from sqlalchemy import Engine, bindparam, select, update
 
-from dpedkit.db import decisions
+from dpedkit.db import decisions, naming
 from dpedkit.db.engine import writing
 from dpedkit.db.members import find_members
 from dpedkit.db.pictures import Prefer
@@ -25,7 +25,7 @@ from dpedkit.db.records import (
     Snapshot,
     SplitName,
 )
-from dpedkit.db.rows import add_photos, freeze, id_of, retire
+from dpedkit.db.rows import add_photos, frozen, id_of, retire
 from dpedkit.db.schema import Alignment, Device, Lens, Patch, Photo, Session, Shard, Shot, Split
 from dpedkit.db.schema_runs import Run, Score
 from dpedkit.db.schema_runs import Snapshot as SnapshotRow
@@ -256,13 +256,22 @@ class Store:
         """
         with writing(self._engine) as connection:
             members = find_members(connection, phone, split)
-            found = connection.execute(select(SnapshotRow).filter_by(hash=members.content_hash)).first()
-            if found is None:
-                freeze(
-                    connection, members, Snapshot(members.content_hash, phone, split, len(members.ids), self._clock())
-                )
-            row = connection.execute(select(SnapshotRow.__table__).filter_by(hash=members.content_hash)).one()
-        return Snapshot(row.hash, row.phone, row.split, row.patches, row.created_ns)
+            new = Snapshot(members.content_hash, phone, split, len(members.ids), self._clock())
+            return frozen(connection, members, new)
+
+    def name_snapshot(self, name: str, made: Json, *, where: str = "", phones: Sequence[str] = ()) -> list[Snapshot]:
+        """Freeze all patches in use under a name, a list for each phone and split, and return the lists.
+
+        made    what the stage that makes it wants to remember; the query, gates and decisions are added
+        where   only what a query finds
+        phones  left out: all
+
+        Raises:
+            CorpusError: the name is taken, or there are no such patches.
+            QueryError: the query cannot be read, or asks for what is not there.
+        """
+        with writing(self._engine) as connection:
+            return naming.name_snapshot(connection, name, where, phones, made, self._clock())
 
     def add_run(self, run: RunRecord) -> None:
         """Add a training run, or bring it up to date."""

@@ -10,7 +10,8 @@
     │   ├── ImageTooLarge         1
     │   └── OutOfMemory           1   ... or worked on, with the memory there is
     ├── CorpusError               1   the index and the files do not hold what a stage needs
-    │   └── KnownPhoto            1   a photo that the corpus holds in another place already
+    │   ├── KnownPhoto            1   a photo that the corpus holds in another place already
+    │   └── NoPatches             1   a phone has no patches in use in a split
     ├── StorageError              1   full disk, missing rights, a lock held by someone else
     ├── PairRejected              1   two photos that do not show the same scene well enough
     ├── TrainError                1   a run that cannot start or has gone wrong
@@ -122,6 +123,17 @@ class KnownPhoto(CorpusError):
         )
         self.args = (photo, shot, device, path)
         self.shot, self.device, self.path = shot, device, path
+
+
+class NoPatches(CorpusError):
+    """A phone has no patches in use in a split."""
+
+    def __init__(self, phone: str, split: str) -> None:
+        super().__init__(
+            f"no kept patches of phone {phone!r} in split {split!r}",
+            "run `dpedkit build-patches`; `dpedkit status` shows what there is",
+        )
+        self.args = (phone, split)
 
 
 class StorageError(DpedError):

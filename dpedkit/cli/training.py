@@ -36,6 +36,7 @@ device_option = click.option(
 )
 @device_option
 @click.option("--seed", default=0, show_default=True, help="Of initial weights and of the order of patches.")
+@click.option("--snapshot", default="", metavar="NAME", help="Train on what it froze; left out: on what is in use now.")
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this phone and recipe.")
 @dry_run_option
 @pass_app
@@ -47,6 +48,7 @@ def train(
     vgg: str,
     device: str,
     seed: int,
+    snapshot: str,
     resume: bool,
     dry_run: bool,
 ) -> None:
@@ -55,6 +57,7 @@ def train(
     \b
     dpedkit train --phone sony --recipe small          minutes on a CPU
     dpedkit train --phone sony                         the paper's network
+    dpedkit train --phone sony --snapshot 2026-11      on a frozen list
     dpedkit train --phone sony --recipe small --set iterations=2000 --resume
     """
     from dpedkit.stages.training import TrainPlan, train_phone
@@ -71,6 +74,7 @@ def train(
         resume=resume,
         dry_run=dry_run,
         progress=app.progress(),
+        named=snapshot,
     )
     if isinstance(report, TrainPlan):
         app.show(report, f"would train {report.run}: {report.iterations} iterations on {report.patches} patches")

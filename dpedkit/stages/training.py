@@ -10,6 +10,7 @@ from pathlib import Path
 from dpedkit.db import Corpus, RunRecord, open_corpus
 from dpedkit.errors import CorpusError, UsageError
 from dpedkit.progress import Progress
+from dpedkit.stages.snapshots import find_snapshot
 from dpedkit.train import load_recipe, train
 from dpedkit.train.loop import StepReport
 from dpedkit.types import Json
@@ -53,8 +54,11 @@ def train_phone(
     resume: bool,
     dry_run: bool,
     progress: Progress,
+    named: str = "",
 ) -> TrainReport | TrainPlan:
     """Freeze the phone's training patches and train a recipe on them; `resume` goes on with the newest unfinished run.
+
+    named  the snapshot to train on, by its name; left out: what is in use now
 
     Raises:
         RecipeError: no such recipe, or a wrong override.
@@ -66,10 +70,16 @@ def train_phone(
         _check_phone(corpus, phone)
         name = unused_name(workspace.runs, f"{phone}-{recipe.name}")
         if dry_run:
-            return TrainPlan(name, phone, recipe.name, len(corpus.pair_source(phone, "train")), recipe.iterations)
+            source = (
+                corpus.pair_source(_named(corpus, named, phone)[0]) if named else corpus.pair_source(phone, "train")
+            )
+            return TrainPlan(name, phone, recipe.name, len(source), recipe.iterations)
         if resume:
             name = _unfinished(workspace, corpus, phone, recipe.name)
-        snapshot, held_out = _frozen_before(workspace, name) if resume else _freeze(corpus, phone)
+        if resume:
+            snapshot, held_out = _frozen_before(workspace, name)
+        else:
+            snapshot, held_out = _named(corpus, named, phone) if named else _freeze(corpus, phone)
         pairs = corpus.pair_source(snapshot)
         validation = corpus.pair_source(held_out) if held_out else None
         record = RunRecord(name, phone, recipe.name, snapshot)
@@ -129,6 +139,14 @@ def _freeze(corpus: Corpus, phone: str) -> tuple[str, str | None]:
         return train_hash, corpus.store.freeze(phone, "val").hash
     except CorpusError:
         return train_hash, None
+
+
+def _named(corpus: Corpus, name: str, phone: str) -> tuple[str, str | None]:
+    """Return the same of a named snapshot."""
+    lists = find_snapshot(corpus, name).lists.get(phone, {})
+    if "train" not in lists:
+        raise CorpusError(f"snapshot {name!r} holds no training patches of {phone!r}", "`dpedkit snapshot show` tells")
+    return lists["train"], lists.get("val")
 
 
 def _frozen_before(workspace: Workspace, run: str) -> tuple[str, str | None]:

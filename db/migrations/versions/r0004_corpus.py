@@ -1,4 +1,4 @@
-"""Measures of photos and pairs; decisions in topics and batches.
+"""Measures of photos and pairs; decisions in topics and batches; names of snapshots.
 
 Revision ID: 0004
 """
@@ -31,3 +31,17 @@ def upgrade() -> None:
     op.add_column("decision", sa.Column("restores", sa.Integer()))
     op.add_column("decision", sa.Column("current", sa.Boolean(), nullable=False, server_default=sa.true()))
     op.create_index(op.f("ix_decision_batch"), "decision", ["batch"])
+    op.create_table(
+        "named_snapshot",
+        sa.Column("id", sa.Integer(), primary_key=True),
+        sa.Column("name", sa.String(), nullable=False, unique=True),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("made", sa.JSON(), nullable=False),
+        sa.Column("created_ns", sa.BigInteger(), nullable=False),
+    )
+    op.create_table(
+        "named_snapshot_part",
+        sa.Column("named_id", sa.Integer(), sa.ForeignKey("named_snapshot.id"), primary_key=True),
+        sa.Column("snapshot_id", sa.Integer(), sa.ForeignKey("snapshot.id"), primary_key=True),
+    )
+    op.create_index(op.f("ix_named_snapshot_part_snapshot_id"), "named_snapshot_part", ["snapshot_id"])

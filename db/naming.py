@@ -1,0 +1,130 @@
+"""Named snapshots: the lists of all phones and splits, frozen together for good."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pandas as pd
+from sqlalchemy import Connection, select
+
+from dpedkit.db.decisions import digest_of_decisions
+from dpedkit.db.frames import Query, read_frame
+from dpedkit.db.members import find_members
+from dpedkit.db.records import Snapshot as SnapshotRecord
+from dpedkit.db.records import SplitName
+from dpedkit.db.rows import frozen
+from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shot
+from dpedkit.db.schema_runs import NamedSnapshot, NamedSnapshotPart, Snapshot, SnapshotPatch
+from dpedkit.db.splits import SPLITS
+from dpedkit.db.upsert import upsert
+from dpedkit.errors import CorpusError, NoPatches
+from dpedkit.types import Json
+
+
+def name_snapshot(
+    connection: Connection, name: str, where: str, phones: Sequence[str], made: Json, now_ns: int
+) -> list[SnapshotRecord]:
+    """Freeze what is in use; see `Store.name_snapshot`."""
+    known = connection.execute(select(NamedSnapshot.hash).filter_by(name=name)).scalar()
+    if known is not None:
+        raise CorpusError(f"there is a snapshot {name!r} already", "snapshots never change: choose another name")
+    parts = [
+        part
+        for phone in phones or _phones(connection)
+        for split in sorted(SPLITS)
+        if (part := _part(connection, phone, split, where, now_ns))
+    ]
+    if not parts:
+        raise CorpusError("no patches in use to freeze", "run `dpedkit build-patches`, or ask for less with --where")
+    listing = "".join(f"{part.phone} {part.split} {part.hash}\n" for part in parts)
+    row = {
+        "name": name,
+        "hash": hashlib.sha256(listing.encode()).hexdigest(),
+        "made": made
+        | {"where": where, "gates": _gates(connection, parts), "decisions": digest_of_decisions(connection)},
+        "created_ns": now_ns,
+    }
+    upsert(connection, NamedSnapshot, ["name"], [row])
+    named = connection.execute(select(NamedSnapshot.id).filter_by(name=name)).scalar_one()
+    hashes = [part.hash for part in parts]
+    ids = connection.execute(select(Snapshot.id).where(Snapshot.hash.in_(hashes))).scalars()
+    keys = ["named_id", "snapshot_id"]
+    upsert(connection, NamedSnapshotPart, keys, [{"named_id": named, "snapshot_id": part_id} for part_id in ids])
+    return parts
+
+
+def named_snapshots() -> Query:
+    """Return every named snapshot and its parts, oldest first."""
+    return (
+        select(
+            NamedSnapshot.name.label("snapshot"),
+            NamedSnapshot.hash,
+            NamedSnapshot.created_ns,
+            NamedSnapshot.made,
+            Snapshot.phone,
+            Snapshot.split,
+            Snapshot.patches,
+            Snapshot.hash.label("list"),
+        )
+        .join_from(NamedSnapshot, NamedSnapshotPart)
+        .join(Snapshot)
+        .order_by(NamedSnapshot.created_ns, NamedSnapshot.name, Snapshot.phone, Snapshot.split)
+    )
+
+
+def read_members(connection: Connection, name: str) -> pd.DataFrame:
+    """Return the patches of a named snapshot, as `Corpus.snapshot_patches` documents.
+
+    Raises:
+        CorpusError: no such snapshot.
+    """
+    statement = (
+        select(
+            Patch.key.label("patch"),
+            Snapshot.phone,
+            Snapshot.split,
+            Shot.key.label("shot"),
+            Patch.keep,
+            Patch.reason,
+            Alignment.gates,
+            Alignment.current,
+        )
+        .join_from(NamedSnapshot, NamedSnapshotPart)
+        .join(Snapshot)
+        .join(SnapshotPatch, SnapshotPatch.snapshot_id == Snapshot.id)
+        .join(Patch, SnapshotPatch.patch_id == Patch.id)
+        .join(Alignment, Patch.alignment_id == Alignment.id)
+        .join(Photo, Alignment.phone_photo_id == Photo.id)
+        .join(Shot, Photo.shot_id == Shot.id)
+        .where(NamedSnapshot.name == name)
+    )
+    found = read_frame(connection, statement)
+    if found.empty:
+        raise CorpusError(f"there is no snapshot {name!r}", "`dpedkit snapshot list` shows them")
+    return found.sort_values(["phone", "split", "patch"], ignore_index=True)
+
+
+def _phones(connection: Connection) -> list[str]:
+    return sorted(connection.execute(select(Device.name).filter_by(role="phone")).scalars())
+
+
+def _part(connection: Connection, phone: str, split: SplitName, where: str, now_ns: int) -> SnapshotRecord | None:
+    try:
+        members = find_members(connection, phone, split, where)
+    except NoPatches:
+        return None
+    return frozen(connection, members, SnapshotRecord(members.content_hash, phone, split, len(members.ids), now_ns))
+
+
+def _gates(connection: Connection, parts: Sequence[SnapshotRecord]) -> list[str]:
+    """Return the policies whose verdicts the patches carry."""
+    statement = (
+        select(Alignment.gates)
+        .distinct()
+        .join_from(Snapshot, SnapshotPatch)
+        .join(Patch, SnapshotPatch.patch_id == Patch.id)
+        .join(Alignment, Patch.alignment_id == Alignment.id)
+        .where(Snapshot.hash.in_([part.hash for part in parts]), Alignment.gates.is_not(None))
+    )
+    return sorted(str(gates) for gates in connection.execute(statement).scalars())
