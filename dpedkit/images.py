@@ -6,7 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from dpedkit.files import atomic_file, storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
 from dpedkit.profiles import to_profile, to_srgb
 from dpedkit.types import U8
+from dpedkit.wholeness import fault
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
 LIMIT_PX = 178_956_970
@@ -111,8 +112,8 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
             size, facts = raw.read_header(path, limit_px)
             return Photo(raw.develop(path, limit_px), _meta_of("RAW", size, facts), b"", b"")
     with _opened(path, limit_px) as image:
-        image.load()
-        facts = exif_tags.read_facts(image)
+        _load(path, image)
+        facts = _facts(image)
         icc = image.info.get("icc_profile") or b""
         raw_exif = image.info.get("exif") or b""
         pixels = to_srgb(image, icc)
@@ -127,7 +128,7 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
     A JPEG is decoded to the smallest of 1/2, 1/4 and 1/8 that is wide enough, which takes a fraction of the time.
     """
     with _opened(path, limit_px) as image:
-        facts = exif_tags.read_facts(image)
+        facts = _facts(image)
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
@@ -143,7 +144,7 @@ def read_meta(path: Path, *, limit_px: int = LIMIT_PX) -> PhotoMeta:
         with _explained(path, limit_px):
             return _meta_of("RAW", *raw.read_header(path, limit_px))
     with _opened(path, limit_px) as image:
-        return _meta(image, exif_tags.read_facts(image))
+        return _meta(image, _facts(image))
 
 
 def examine(path: Path, *, limit_px: int = LIMIT_PX) -> tuple[PhotoMeta, tuple[float, float, float]]:
@@ -152,8 +153,9 @@ def examine(path: Path, *, limit_px: int = LIMIT_PX) -> tuple[PhotoMeta, tuple[f
     A JPEG is decoded to an eighth of its size: every byte is read, at a quarter of the cost. Raises as `read_rgb` does.
     """
     with _opened(path, limit_px) as image:
-        meta = _meta(image, exif_tags.read_facts(image))
+        meta = _meta(image, _facts(image))
         image.draft("RGB", (image.width // 8, image.height // 8))
+        _load(path, image)
         red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).mean(axis=0).tolist()
         return meta, (red, green, blue)
 
@@ -221,6 +223,13 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
             yield image
 
 
+def _load(path: Path, image: Image.Image) -> None:
+    """Decode; what its decoder takes for a picture although data are missing is an error, too."""
+    image.load()
+    if found := fault(path, image):
+        raise ValueError(found)
+
+
 @contextmanager
 def _explained(path: Path, limit_px: int) -> Iterator[None]:
     """Turn whatever a decoder raises into an error that names the file."""
@@ -255,6 +264,13 @@ def _heif() -> tuple[str, ...]:
         raise MissingExtra("pillow-heif", "heic") from error
     register_heif_opener()
     return ("HEIF",)
+
+
+def _facts(image: Image.Image) -> exif_tags.ExifFacts:
+    facts = exif_tags.read_facts(image)
+    if image.format == "TIFF":  # Pillow turns those itself, and tells their size as turned
+        return replace(facts, orientation=1)
+    return facts
 
 
 def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:

@@ -20,6 +20,7 @@ GROUND = (
     "measures",
     "pair_measures",
     "profiles",
+    "wholeness",
     "raw",
     "settings",
     "workspace",
