@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from measure import Figure, Findings
 
+_COUNT = re.compile(r"(\d+) (\w+)")
 _HEAD = """# Benchmarks
 
 Written by `make bench`; one bench alone, such as `python tests/bench/run.py align`, renews its section and leaves the
@@ -65,14 +68,16 @@ def soak_chapter(path: Path) -> str:
     lines = [
         "## soak",
         "",
-        f"`make soak`, {dates}, while {commits} states of the code were current (docs/soak.json). Each ends with the",
-        "check that every photo on a simulated card is stored once, whole, in its own shot",
+        f"`make soak`, {dates}, while {commits} states of the code were current (docs/soak.json). Kills and faults",
+        "end with the check that every photo on a simulated card is stored once, whole, in its own shot",
         "(`tests/soak/rehearsal.py`).",
         "",
         f"**Kills**: `dpedkit capture` killed (SIGKILL) at {len(kills)} random moments, then `--resume`: "
         f"{sum(bool(item['passed']) for item in kills.values())} passed.",
-        *[f"- {name}: {item['what']}" for name, item in kills.items() if not item["passed"]],
+        *_failed(kills),
         "",
+        *_counted(items, "fsck", "**Damages**, one at a time, all found by `dpedkit fsck`"),
+        *_counted(items, "mutants", "**Mutants**, photos damaged at random (`tests/soak/mutants.py`)"),
         "**Faults**, at the second of three shots:",
         "",
         "| fault | device | passed | what became of it |",
@@ -83,6 +88,23 @@ def soak_chapter(path: Path) -> str:
         words = " ".join(item["what"].replace("|", "/").split())
         lines.append(f"| {fault} | {device} | {'yes' if item['passed'] else 'NO'} | {words[:160]} |")
     return "\n".join(lines) + "\n"
+
+
+def _failed(items: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return [f"- {name}: {item['what']}" for name, item in items.items() if not item["passed"]]
+
+
+def _counted(items: Mapping[str, Mapping[str, str]], prefix: str, title: str) -> list[str]:
+    """Return a line that adds up what items counted ("3 cut, 5 flip"), and one for each that failed."""
+    own = {name: item for name, item in items.items() if name.startswith(f"{prefix}/")}
+    totals: Counter[str] = Counter()
+    for item in own.values():
+        if item["passed"]:
+            totals.update({word: int(count) for count, word in _COUNT.findall(item["what"])})
+    if not own:
+        return []
+    shown = ", ".join(f"{count} {word}" for word, count in sorted(totals.items()))
+    return [f"{title}: {totals.total()}, of them {shown}.", "", *_failed(own)]
 
 
 def _section(record: dict[str, dict[str, list[dict[str, str]]]]) -> Section:

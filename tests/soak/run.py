@@ -24,11 +24,14 @@ from threading import Lock, local
 import faults
 from damages import damage_and_find
 from kills import kill_and_resume
+from mutants import read_all
 from rehearsal import Rehearsal
 
 KILLS = 200
 DAMAGES = 1000
+MUTANTS = 5000
 _AT_ONCE = 50  # damages in one item
+_READ_AT_ONCE = 250  # mutants in one item
 _ROOT = Path(__file__).resolve().parents[2]
 _RECORD = _ROOT / "docs" / "soak.json"
 
@@ -38,7 +41,7 @@ Item = Callable[[], str]
 def main(words: list[str]) -> int:
     """Run what is missing; return how many items failed."""
     parser = argparse.ArgumentParser(description="Run the full counts.")
-    parser.add_argument("prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck")
+    parser.add_argument("prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, mutants")
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
     options = parser.parse_args(words)
@@ -86,6 +89,8 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
     patched = _Patched(stack)
     for first in range(0, DAMAGES, _AT_ONCE):
         yield f"fsck/{first:03d}", partial(_damage, patched, range(first, first + _AT_ONCE))
+    for first in range(0, MUTANTS, _READ_AT_ONCE):
+        yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
 
 
 class _Patched:

@@ -7,6 +7,7 @@ from pathlib import Path
 import faults
 import pytest
 from kills import kill_and_resume
+from mutants import read_all
 from rehearsal import Rehearsal
 
 from dpedkit.capture.simulate.faults import FAULTS
@@ -26,3 +27,7 @@ def test_every_fault_has_an_outcome() -> None:
 @pytest.mark.parametrize(("fault", "device"), faults.CASES)
 def test_a_fault_is_recovered_or_reported(tmp_path: Path, fault: str, device: str) -> None:
     faults.suffer(tmp_path, fault, device)
+
+
+def test_mutants_are_what_they_were_or_errors() -> None:
+    assert "refused" in read_all(range(5000, 5060))
