@@ -11,10 +11,11 @@ from dpedkit.cli.options import chosen_workers, dry_run_option, workers_options
 @dry_run_option
 @pass_app
 def measure(app: App, jobs: int | None, cluster: str | None, dry_run: bool) -> int:
-    """Measure photos and aligned pairs that have not been measured yet, and show medians by device.
+    """Measure photos and aligned pairs that have not been measured yet, and show medians and the worst drift by device.
 
     Photos: sharpness, clipping, noise, light, a hash of their looks; pairs: exposure, colour and sharpness of the
-    DSLR's photo over the phone's. Imports measure their photos; `dpedkit query photos --list-columns` shows all there
+    DSLR's photo over the phone's. "drift" and "focus": the worst change of exposure and sharpness from one shot to the
+    next. Imports measure their photos; `dpedkit query photos --list-columns` shows all there
     is to ask for. docs/corpus.md says how each is found.
 
     \b
@@ -27,7 +28,19 @@ def measure(app: App, jobs: int | None, cluster: str | None, dry_run: bool) -> i
 
     workers = chosen_workers(app.workspace.settings, jobs, cluster)
     report = measure_corpus(app.workspace, workers=workers, dry_run=dry_run, progress=app.progress())
-    found = table("device", "photos", "sharpness", "noise", "clipped", "light", "pairs", "DSLR's light", "sharper")
+    found = table(
+        "device",
+        "photos",
+        "sharpness",
+        "noise",
+        "clipped",
+        "light",
+        "drift",
+        "focus",
+        "pairs",
+        "DSLR's light",
+        "sharper",
+    )
     for row in report.devices:
         found.add_row(
             row.device,
@@ -36,6 +49,8 @@ def measure(app: App, jobs: int | None, cluster: str | None, dry_run: bool) -> i
             _shown(row.noise, "{:.1f}"),
             _shown(row.clipped, "{:.1%}"),
             _shown(row.light_ev, "{:+.1f} EV"),
+            _shown(row.exposure_drift_ev, "{:+.1f} EV"),
+            _shown(row.sharpness_drift, "{:+.0%}"),
             str(row.pairs or ""),
             _shown(row.gain_ev, "{:+.2f} EV"),
             _shown(row.sharpness_ratio, "{:.2f} x"),

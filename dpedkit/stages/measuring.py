@@ -80,6 +80,7 @@ class DeviceRow:
 
     noise            of 255 levels
     light_ev         how bright its photos are, in stops below white
+    exposure_drift_ev, white_drift, sharpness_drift   the worst from one shot to the next (dpedkit.db.drift)
     gain_ev          stops by which the DSLR's photo is the brighter one
     sharpness_ratio  DSLR over phone
     """
@@ -90,6 +91,9 @@ class DeviceRow:
     noise: float | None
     clipped: float | None
     light_ev: float | None
+    exposure_drift_ev: float | None
+    white_drift: float | None
+    sharpness_drift: float | None
     pairs: int
     gain_ev: float | None
     sharpness_ratio: float | None
@@ -238,6 +242,9 @@ def _devices(photos: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[DeviceRow]:
             noise=_median(taken["noise"]),
             clipped=_median(taken["clipped"]),
             light_ev=_median(light[light > 0].map(np.log2)),
+            exposure_drift_ev=_worst(taken["exposure_drift_ev"]),
+            white_drift=_worst(taken["white_drift"]),
+            sharpness_drift=_worst(taken["sharpness_drift"]),
             pairs=len(own),
             gain_ev=_median(own["gain_ev"]),
             sharpness_ratio=_median(own["sharpness_ratio"]),
@@ -247,3 +254,8 @@ def _devices(photos: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[DeviceRow]:
 def _median(column: pd.Series[float]) -> float | None:
     known = column.dropna()
     return float(known.median()) if len(known) else None
+
+
+def _worst(column: pd.Series[float]) -> float | None:
+    known = column.dropna()
+    return float(known.loc[known.abs().idxmax()]) if len(known) else None

@@ -33,6 +33,12 @@ def test_what_is_missing_is_measured_once(cli: CommandLine, workspace: Make) -> 
     assert photos["phash"].str.len().eq(16).all()
     assert pairs[["gain_ev", "sharpness_ratio", "skew_ms"]].notna().all().all()
     assert pairs["gain_ev"].between(-3, 3).all()
+    sony = photos[photos["device"] == "sony"]
+    row = next(row for row in cli.json("measure", cwd=root)["devices"] if row["device"] == "sony")
+    assert row["noise"] == sony["noise"].median()
+    for column in ("exposure_drift_ev", "white_drift", "sharpness_drift"):
+        assert row[column] in set(sony[column])
+        assert abs(row[column]) == sony[column].abs().max()
     later = ~photos["shot"].str.endswith("/0001")
     assert photos["exposure_drift_ev"].notna().equals(later)
     found = cli.json("query", "pairs", "--where", "sharpness_ratio > 1 and sharpness_dslr > sharpness_phone", cwd=root)
