@@ -258,4 +258,4 @@ def _median(column: pd.Series[float]) -> float | None:
 
 def _worst(column: pd.Series[float]) -> float | None:
     known = column.dropna()
-    return float(known.loc[known.abs().idxmax()]) if len(known) else None
+    return max(known.tolist(), key=abs, default=None)
