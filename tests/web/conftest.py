@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import CommandLine
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from review_server import serving
 
 from dpedkit.images import encode_jpeg
 
 SHOTS, SIZE = 5, (420, 320)
+expect.set_options(timeout=60_000)  # other tests share the machine
 
 
 @pytest.fixture(scope="session")
