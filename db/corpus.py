@@ -135,7 +135,7 @@ class Corpus:
         """
         return self._frame(chosen(pair_rows(), where, order, limit, offset))
 
-    def patches(self, where: str = "") -> pd.DataFrame:
+    def patches(self, where: str = "", *, alignment: str = "") -> pd.DataFrame:
         """Return a row per patch of the current alignments, in order of shot, phone and place in the shards.
 
         patch (its key) alignment (its key) shot session scene split phone dslr shard row x y size ncc crlb_px shift_px
@@ -145,10 +145,11 @@ class Corpus:
         verdict pair_verdict shot_verdict
         used (whether the gates keep it and neither it nor its pair nor its shot is rejected)
 
-        where  as `pairs` takes it; raises as it does
+        where      as `pairs` takes it; raises as it does
+        alignment  only those of one alignment, by its key: found at once
         """
         with reading(self._engine) as connection:
-            return read_patches(connection, where)
+            return read_patches(connection, where, alignment)
 
     def page_of_patches(self, where: str, limit: int, offset: int = 0) -> tuple[int, pd.DataFrame]:
         """Return how many patches a query finds, and some of them as `patches` gives them; half a million in no time.

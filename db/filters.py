@@ -64,11 +64,13 @@ class Fields:
     columns  name -> expression
     kind     "pair", "patch" or "" where there are no tags
     key      by which decisions know the row
+    ids      by which the database knows it
     """
 
     columns: Mapping[str, SQLColumnExpression[Any]]
     kind: str = ""
     key: SQLColumnExpression[str] | None = None
+    ids: tuple[SQLColumnExpression[int], ...] = ()
 
     def kinds(self) -> dict[str, Kind]:
         """Return the kind of every column that can be asked for, in order."""

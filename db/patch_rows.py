@@ -23,22 +23,24 @@ _LAST = queries.SHARED[queries.SHARED.index("residual_px") :]
 _VERDICTS = ("verdict", "pair_verdict", "shot_verdict", "used")
 
 
-def patch_rows() -> Rows:
-    """Return the query of the patches of all current alignments, and what may be asked of them."""
-    shared = _shared()
+def patch_rows(*which: ColumnElement[bool]) -> Rows:
+    """Return the query of the patches of all current alignments, or of `which`, and what may be asked of them."""
+    shared = _shared(*which)
     return queries.patches().join(shared, shared.c.alignment_id == Patch.alignment_id), _fields(shared)
 
 
-def read_patches(connection: Connection, where: str) -> pd.DataFrame:
+def read_patches(connection: Connection, where: str, alignment: str = "") -> pd.DataFrame:
     """Return the patches that a query finds, as `Corpus.patches` documents.
 
     Raises:
         QueryError: it cannot be read or asks for what is not there.
     """
-    statement, fields = patch_rows()
+    which = [Alignment.key == alignment] if alignment else []
+    statement, fields = patch_rows(*which)
     if where.strip():
         statement = statement.where(condition(where, fields))
-    return _joined(connection, read_frame(connection, statement), _in_order(read_frame(connection, queries.aligned())))
+    pairs = _in_order(read_frame(connection, queries.aligned().where(*which)))
+    return _joined(connection, read_frame(connection, statement), pairs)
 
 
 def page_of_patches(connection: Connection, where: str, limit: int, offset: int = 0) -> tuple[int, pd.DataFrame]:

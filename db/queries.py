@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, case, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import VERDICT, held, pair_key, verdict_of
@@ -16,6 +16,7 @@ _phone, _dslr = aliased(Photo, name="phone_photo"), aliased(Photo, name="dslr_ph
 _phone_device, _dslr_device = aliased(Device, name="phone"), aliased(Device, name="dslr")
 _decision = aliased(Decision, name="pair_decision")
 PAIR_KEY = pair_key(Shot.key, _phone_device.name)
+PAIR_IDS = (_phone.id, _dslr.id)
 _PAIR = (
     Shot.key.label("shot"),
     Session.name.label("session"),
@@ -113,17 +114,6 @@ def photos() -> Query:
 
 def pairs() -> Query:
     """Return every phone and DSLR picture of the same shot, with their current alignment and its patches."""
-    cut = (
-        select(
-            Patch.alignment_id,
-            func.count().label("patches"),
-            func.sum(case((Patch.keep, 1), else_=0)).label("kept"),
-            func.min(Patch.shard_id).label("shard_id"),
-        )
-        .where(in_use())
-        .group_by(Patch.alignment_id)
-        .subquery()
-    )
     columns = (
         *_PAIR,
         stops(luma(Alignment.gain_red, Alignment.gain_green, Alignment.gain_blue)).label("gain_ev"),
@@ -131,9 +121,9 @@ def pairs() -> Query:
         milliseconds(_phone.shutter_ns - _dslr.shutter_ns).label("skew_ms"),
         _phone.sharpness.label("sharpness_phone"),
         _dslr.sharpness.label("sharpness_dslr"),
-        func.coalesce(cut.c.patches, 0).label("patches"),
-        func.coalesce(cut.c.kept, 0).label("kept"),
-        Shard.name.label("shard"),
+        _of_its_patches(func.count()).label("patches"),
+        _of_its_patches(func.count(), Patch.keep).label("kept"),
+        _shard_of_a_pair().label("shard"),
         func.coalesce(_decision.id, 0).label("decision"),
         held(_decision.verdict).label("verdict"),
         _decision.who.label("decided_by"),
@@ -142,14 +132,22 @@ def pairs() -> Query:
     )
     return (
         _paired(select(*columns), outer=True)
-        .outerjoin(cut, cut.c.alignment_id == Alignment.id)
-        .outerjoin(Shard, Shard.id == cut.c.shard_id)
         .outerjoin(
             _decision,
             (_decision.kind == "pair") & (_decision.key == PAIR_KEY) & (_decision.topic == VERDICT) & _decision.current,
         )
         .order_by(Shot.key, _phone_device.name, _dslr_device.name)
     )
+
+
+def _of_its_patches(what: ColumnElement[int], *which: SQLColumnExpression[bool]) -> ColumnElement[int]:
+    """Return what is asked of the patches of one pair: a page of pairs is not made to wait for those of all."""
+    asked = select(what).select_from(Patch).where(Patch.alignment_id == Alignment.id, in_use(), *which)
+    return asked.correlate(Alignment).scalar_subquery()
+
+
+def _shard_of_a_pair() -> ColumnElement[str]:
+    return select(Shard.name).where(Shard.id == _of_its_patches(func.min(Patch.shard_id))).scalar_subquery()
 
 
 def aligned() -> Query:

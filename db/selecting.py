@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Label, SQLColumnExpression, func, select
+from sqlalchemy import Connection, Label, SQLColumnExpression, func, tuple_
 
 from dpedkit.db import queries
 from dpedkit.db.filters import Fields, condition
@@ -24,7 +24,7 @@ def photo_rows() -> Rows:
 def pair_rows() -> Rows:
     """Return the query of all pairs, and what may be asked of them."""
     statement = queries.pairs()
-    return statement, Fields(columns_of(statement), "pair", queries.PAIR_KEY)
+    return statement, Fields(columns_of(statement), "pair", queries.PAIR_KEY, queries.PAIR_IDS)
 
 
 def columns_of(statement: Query) -> dict[str, SQLColumnExpression[Any]]:
@@ -55,10 +55,15 @@ def chosen(rows: Rows, where: str, order: str = "", limit: int | None = None, of
         otherwise = statement._order_by_clauses
         by = (column.is_(None), column.desc() if order.startswith("-") else column)
         statement = statement.order_by(None).order_by(*by, *otherwise)
-    return statement.limit(limit).offset(offset or None)
+    paged = statement.limit(limit).offset(offset or None)
+    if limit is None or not fields.ids:
+        return paged
+    # what is shown of a row is only looked up for those of the page
+    page = paged.with_only_columns(*fields.ids).correlate(None)
+    return statement.where(tuple_(*fields.ids).in_(page))
 
 
 def count(connection: Connection, rows: Rows, where: str) -> int:
     """Return how many rows a query finds; raises as `chosen` does."""
-    found = chosen(rows, where).order_by(None).subquery()
-    return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
+    found = chosen(rows, where).order_by(None).with_only_columns(func.count())
+    return int(connection.execute(found).scalar_one())
