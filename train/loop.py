@@ -123,7 +123,7 @@ def train(
             if evaluate and validation is not None:
                 validation_db = validate(state.generator.network, validation, recipe.validation_patches, place)
             log.append({"step": state.step, **losses} | ({} if validation_db is None else {"psnr_db": validation_db}))
-            if validation_db is not None and (state.best_psnr_db is None or validation_db > state.best_psnr_db):
+            if validation_db is not None and _is_better(validation_db, state, recipe):
                 state.best_psnr_db, state.best_step = validation_db, state.step
                 meta = {"config": config, "step": state.step, "validation_psnr_db": validation_db}
                 save_generator(run / "best.safetensors", state.generator.network, meta)
@@ -186,7 +186,9 @@ def _descend(trainee: Trainee[Generator] | Trainee[Discriminator], loss: Tensor,
 
 def _is_better(validation_db: float, state: State, recipe: Recipe) -> bool:
     """Tell whether the weights of now take the place of the best so far; on a cosine the latest always do."""
-    return recipe.schedule == "cosine" or validation_db > (state.best_psnr_db or -math.inf)
+    return recipe.schedule == "cosine" or validation_db > (
+        -math.inf if state.best_psnr_db is None else state.best_psnr_db
+    )
 
 
 def set_learning_rate(state: State, recipe: Recipe) -> None:
