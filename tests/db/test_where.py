@@ -160,6 +160,7 @@ def patches(build: Callable, corpus: Corpus) -> list[dict[str, Any]]:
     return [row | {"tag": tags.get(row["patch"], [])} for row in corpus.patches().to_dict("records")]
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # a failure is told with all the patches
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(of_patches)
 def test_a_query_of_patches_finds_what_pandas_finds(
