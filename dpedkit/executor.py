@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -100,9 +101,17 @@ def perform(function: Callable[[Item], Value], item: Item) -> Value:
     try:
         return function(item)
     except Exception as error:
+        _forget_locals(error)
         if not memory.is_lack_of_memory(error):
             raise
-        raise memory.out_of_memory(item) from None
+    raise memory.out_of_memory(item)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of what the frames of an error hold, a photo's pixels: a worker keeps it while it does the next item."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _run_here(

@@ -15,7 +15,7 @@ from dpedkit.executor import processors
 Stages = Callable[[str], Path]
 
 GROUP_BYTES = 1_200_000_000
-HUGE_PX = (17_000, 10_500)  # 0.54 GB, and the decoder has as much again: more than a worker of this machine may take
+HUGE_PX = (17_000, 10_400)  # 0.53 GB, and the decoder has as much again: more than a worker of this machine may take
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def small_machine() -> Iterator[Callable[[], None]]:
 
 
 def two_pairs(cli: CommandLine, captured: Path, ws: Path) -> None:
-    """Make a workspace with two pairs, of which the first has a phone's photo of 178 megapixels."""
+    """Make a workspace with two pairs, of which the first has a phone's photo of 177 megapixels, the most there may be."""
     cli.run("init", ws, cwd=captured)
     (session,) = (captured / "photos").iterdir()
     folders = ws / "imported"
