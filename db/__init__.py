@@ -7,6 +7,7 @@ with open_corpus(root) as corpus:
 
 from dpedkit.db.corpus import Corpus, open_corpus
 from dpedkit.db.links import Link, LinkRules, ShotFacts, find_links, group
+from dpedkit.db.listing import Listing
 from dpedkit.db.records import (
     AlignmentRecord,
     Conflict,
@@ -37,6 +38,7 @@ __all__ = [
     "LensRecord",
     "Link",
     "LinkRules",
+    "Listing",
     "PatchRecord",
     "PhotoRecord",
     "RunRecord",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -16,13 +16,14 @@ from dpedkit.db.decisions import read_held, read_tags
 from dpedkit.db.engine import make_engine, reading
 from dpedkit.db.filters import TAG
 from dpedkit.db.frames import Query, read_frame
+from dpedkit.db.listing import Listing, read_listing
 from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
 from dpedkit.db.naming import named_snapshots, read_members
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.patch_rows import page_of_patches, patch_rows, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
-from dpedkit.db.records import Counts
+from dpedkit.db.records import Counts, SplitName
 from dpedkit.db.schema import Alignment, Session, Shard
 from dpedkit.db.schema_runs import Run, Snapshot
 from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows
@@ -218,6 +219,13 @@ class Corpus:
         """
         with reading(self._engine) as connection:
             return read_members(connection, name)
+
+    def listing(
+        self, snapshot: str = "", *, phones: Sequence[str] = (), splits: Sequence[SplitName] = (), where: str = ""
+    ) -> Listing:
+        """Return all that is known of the patches of a named snapshot, or of those in use; see `read_listing`."""
+        with reading(self._engine) as connection:
+            return read_listing(connection, snapshot, phones, splits, where)
 
     def runs(self) -> pd.DataFrame:
         """Return a row per training run, oldest first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,19 @@ def find_members(connection: Connection, phone: str, split: str, where: str = ""
         CorpusError: there are none, or they are not all of one size and one kind of tone.
         QueryError: the query cannot be read, or asks for what is not there.
     """
+    statement = _located().where(Patch.id.in_(in_use(phone, split, where)))
+    rows = sorted(connection.execute(statement), key=lambda row: row.key)  # no database's own idea of an order
+    if not rows:
+        raise NoPatches(phone, split)
+    check_alike(phone, {row.size for row in rows}, {row.match for row in rows})
+    return _members(rows)
+
+
+def in_use(phone: str, split: str, where: str = "") -> Query:
+    """Return the query of the ids of one phone's patches in use in one split; raises QueryError as `find_members`."""
     photo, dslr = aliased(Photo), aliased(Photo)
     statement = (
-        _located()
+        select(Patch.id)
         .join(Alignment, Patch.alignment_id == Alignment.id)
         .join(photo, Alignment.phone_photo_id == photo.id)
         .join(dslr, Alignment.dslr_photo_id == dslr.id)
@@ -68,16 +78,21 @@ def find_members(connection: Connection, phone: str, split: str, where: str = ""
     if where.strip():
         every, fields = patch_rows()
         statement = statement.where(Patch.id.in_(every.with_only_columns(Patch.id).where(condition(where, fields))))
-    rows = sorted(connection.execute(statement), key=lambda row: row.key)  # no database's own idea of an order
-    if not rows:
-        raise NoPatches(phone, split)
-    for what, found in (("sizes", {f"{row.size} px" for row in rows}), ("tones", {row.match for row in rows})):
+    return statement
+
+
+def check_alike(phone: str, sizes: Collection[int], tones: Collection[str]) -> None:
+    """Refuse one phone's patches that are not all of one size and one kind of tone.
+
+    Raises:
+        CorpusError: they are not.
+    """
+    for what, found in (("sizes", {f"{size} px" for size in sizes}), ("tones", set(tones))):
         if len(found) > 1:
             raise CorpusError(
                 f"patches of phone {phone!r} have several {what}: {', '.join(sorted(found))}",
                 "run `dpedkit build-patches` again",
             )
-    return _members(rows)
 
 
 def frozen_members(connection: Connection, content_hash: str) -> Members:

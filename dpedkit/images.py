@@ -170,6 +170,14 @@ def encode_jpeg(
     return stream.getvalue()
 
 
+def encode_png(rgb: U8) -> bytes:
+    """Return `rgb` (uint8 [H, W, 3]) as the bytes of a PNG file."""
+    import cv2  # two to three times faster than Pillow at this, for files of the same size
+
+    _, data = cv2.imencode(".png", rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return data.tobytes()
+
+
 def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
     """Write `rgb` (uint8 [H, W, 3], upright, sRGB) to `path`, whole or not at all; the suffix picks the format.
 

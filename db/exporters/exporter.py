@@ -1,0 +1,75 @@
+"""What a layout is: pixels in, files out. Everything else of an export is the same for all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dpedkit.db.records import SplitName
+from dpedkit.types import U8, Json
+
+EVERY_SPLIT: Mapping[SplitName, str] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair of patches, as a layout knows it.
+
+    phone   name of the phone
+    split   as the corpus calls it
+    number  its place in the list of its phone and split, from 0
+    facts   patch (its key), shot, x, y and those scores that every exported patch has; goes into JSON
+    """
+
+    phone: str
+    split: SplitName
+    number: int
+    facts: Json
+
+    @property
+    def name(self) -> str:
+        """Its number as file names have it: they sort as numbers do."""
+        return f"{self.number:06d}"
+
+
+class Exporter(ABC):
+    """A layout. It is made without arguments, and goes to worker processes as it is.
+
+    splits    those it has a place for -> what it calls them; pairs of others are left out, and the card says so
+    batch     how many pairs are made into files at a time, by one worker
+    patch_px  the only size of patches that its readers take; None: any
+    index     path of the list that its readers want of one phone's pairs in one split, with {phone} and {split}, the
+              layout's own name of it, to be filled in; "": they want none
+    """
+
+    splits: Mapping[SplitName, str] = EVERY_SPLIT
+    batch: int = 500
+    patch_px: int | None = None
+    index: str = ""
+
+    @abstractmethod
+    def files(self, pairs: Sequence[Pair], phone: U8, dslr: U8) -> Iterator[tuple[str, bytes]]:
+        """Yield the files of up to `batch` pairs of one phone and split, the same bytes each time.
+
+        pairs        consecutive ones; the first one's number is a multiple of `batch`
+        phone, dslr  uint8 [N, S, S, 3]
+        ->           path in the exported folder, with forward slashes, and content
+        """
+
+    @abstractmethod
+    def place(self, pair: Pair) -> dict[str, str]:
+        """Return where a pair is found, for its line of the manifest: such as its two files."""
+
+    @abstractmethod
+    def usage(self, phones: Sequence[str]) -> str:
+        """Return a passage in Markdown for the card: what is where, and how it is read."""
+
+    def line(self, pair: Pair) -> str:
+        """Return a pair's line of that list."""
+        raise NotImplementedError
+
+    def front_matter(self, licence: str, splits: Sequence[SplitName]) -> str:  # noqa: ARG002  (most need none)
+        """Return what must stand before everything else in the card, with its line ends."""
+        return ""
