@@ -25,4 +25,8 @@ export const get = (path, fields = {}) => ask(`${path}?${new URLSearchParams(fie
 export const post = (path, document) =>
   ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(document) });
 
-export const picture = (pair, name) => `/pictures/${pair.id}/${name}`;
+export const picture = (pair, name) => `/pictures/${pair.id}/${pair.pictures}/${name}`;
+
+export const VERDICTS = { accept: "accepted", reject: "rejected" };
+
+export const named = (pair) => `${pair.shot} ${pair.phone}`;

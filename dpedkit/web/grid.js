@@ -1,62 +1,84 @@
-// The grid: one page of pairs, by query, verdict and order; what was chosen stands in the address.
+// The grid: one page of pairs, by query, verdict and order.
 
-import { get, picture } from "./api.js";
+import * as address from "./address.js";
+import { VERDICTS, get, named, picture } from "./api.js";
 
 const find = (selector) => document.querySelector(selector);
 const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const FIELDS = { where: "#where", show: "#verdict", order: "#order" };
 
 export class Grid {
   constructor(open) {
     this.pairs = [];
     this.count = 0;
     this.offset = 0;
-    this.size = 60;
+    this.chosen = {};
     this.open = open;
-    find("#filters").addEventListener("submit", (event) => { event.preventDefault(); this.load(0); });
-    for (const id of ["#verdict", "#order"]) find(id).addEventListener("change", () => this.load(0));
-    find("#before").addEventListener("click", () => this.load(Math.max(0, this.offset - this.size)));
-    find("#after").addEventListener("click", () => this.load(this.offset + this.size));
+    find("#filters").addEventListener("submit", (event) => { event.preventDefault(); this.apply(); });
+    for (const id of ["#verdict", "#order"]) find(id).addEventListener("change", () => this.apply());
+    find("#clear").addEventListener("click", () => { find("#filters").reset(); this.apply(); });
+    find("#before").addEventListener("click", () => this.leaf(-1));
+    find("#after").addEventListener("click", () => this.leaf(1));
     find("#grid").addEventListener("keydown", (event) => this.move(event));
   }
 
-  async begin() {
-    const about = await get("/api/review");
-    this.size = about.page;
-    for (const [value, label] of Object.entries(about.orders)) find("#order").add(new Option(label, value));
-    find("#column-list").textContent = Object.keys(about.columns).join("  ");
-    const chosen = new URLSearchParams(location.hash.slice(1));
-    for (const [name, id] of [["where", "#where"], ["show", "#verdict"], ["order", "#order"]]) if (chosen.has(name)) find(id).value = chosen.get(name);
-    this.tally(about.counts);
-    await this.load(Number(chosen.get("offset") ?? 0));
+  // Show what the address says; resolves to the id of the pair that it names, if any.
+  async restore() {
+    const said = address.read();
+    for (const [name, id] of Object.entries(FIELDS)) find(id).value = said[name] ?? first(find(id));
+    const offset = Number(said.offset ?? 0);
+    const same = this.chosen.offset === offset && Object.keys(FIELDS).every((name) => this.chosen[name] === find(FIELDS[name]).value);
+    if (!same) await this.load(offset);
+    return said.pair;
   }
 
-  async load(offset) {
-    const problem = find("#problem"), chosen = { where: find("#where").value, show: find("#verdict").value, order: find("#order").value, offset };
+  async apply() { if (await this.load(0)) address.go(this.chosen); }
+
+  // The next page follows what is left of this one: pairs that were decided may be found no more.
+  async turn(by) {
+    const after = by > 0 ? { after: this.pairs.map((pair) => pair.id).join() } : {};
+    return this.load(by > 0 ? this.offset : Math.max(0, this.offset - this.size), after);
+  }
+
+  async leaf(by) { if (await this.turn(by)) { address.go(this.chosen); window.scrollTo(0, 0); } }
+
+  // Resolves to the pair beside one, null where there is none, undefined where it could not be found out.
+  async beside(pair, by) {
+    const at = this.pairs.indexOf(pair);
+    if (at + by >= 0 && at + by < this.pairs.length) return this.pairs[at + by];
+    if (by < 0 ? at < 0 || this.offset === 0 : this.offset + this.pairs.length >= this.count) return null;
+    if (!(await this.turn(by))) return undefined;
+    return this.pairs.at(by > 0 ? 0 : -1) ?? null;
+  }
+
+  async load(offset, after = {}) {
+    const problem = find("#problem"), chosen = Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, find(id).value]));
     let found;
     try {
-      found = await get("/api/pairs", { ...chosen, limit: this.size });
+      found = await get("/api/pairs", { ...chosen, offset, ...after });
     } catch (error) {
-      problem.textContent = [error.pointed, error.message].filter(Boolean).join("\n");
+      problem.textContent = [error.pointed, error.message, error.pointed ? "" : error.remedy].filter(Boolean).join("\n");
       problem.hidden = false;
       return false;
     }
     problem.hidden = true;
-    Object.assign(this, { pairs: found.pairs, count: found.count, offset: found.offset });
+    Object.assign(this, { pairs: found.pairs, count: found.count, offset: found.offset, size: found.limit, chosen: { ...chosen, offset: found.offset } });
     this.draw();
-    history.replaceState(null, "", `#${new URLSearchParams(chosen)}`);
     return true;
   }
 
   draw() {
-    find("#grid").replaceChildren(...this.pairs.map((pair, at) => this.card(pair, at)));
+    find("#grid").replaceChildren(...this.pairs.map((pair) => this.card(pair)));
     const last = this.offset + this.pairs.length;
-    find("#shown").textContent = this.count ? `${this.offset + 1}–${last} of ${this.count} pairs` : "no pair is found";
+    find("#shown").textContent = this.pairs.length ? `${this.offset + 1}–${last} of ${this.count} pairs` : "no pair is found";
+    find("#clear").hidden = this.pairs.length > 0 || !(this.chosen.where || this.chosen.show !== "all");
+    find("#pages").hidden = this.count <= this.pairs.length;
     find("#where-in-pages").textContent = `page ${Math.floor(this.offset / this.size) + 1} of ${Math.max(1, Math.ceil(this.count / this.size))}`;
     find("#before").disabled = this.offset === 0;
     find("#after").disabled = last >= this.count;
   }
 
-  card(pair, at) {
+  card(pair) {
     const item = document.createElement("li"), card = document.createElement("button");
     card.type = "button";
     card.className = "card";
@@ -64,7 +86,9 @@ export class Grid {
     card.dataset.testid = "card";
     const image = new Image();
     image.loading = "lazy";
+    image.fetchPriority = "low"; // a pair that was opened comes first
     image.alt = "";
+    image.addEventListener("error", () => image.classList.add("missing"));
     image.src = picture(pair, "thumb.jpg");
     const name = document.createElement("span"), more = document.createElement("span");
     name.className = "name";
@@ -72,7 +96,7 @@ export class Grid {
     name.append(span(pair.shot), span(pair.phone));
     more.append(span(pair.status === "aligned" ? `${fixed(pair.residual_px, 3)} px` : `${pair.status} ${pair.reason ?? ""}`), span(`${pair.kept} of ${pair.patches} kept`));
     card.append(image, name, more);
-    card.addEventListener("click", () => this.open(this.pairs[at], at));
+    card.addEventListener("click", () => { address.go({ ...this.chosen, pair: pair.id }, true); this.open(pair); });
     item.append(card);
     this.mark(card, pair);
     return item;
@@ -80,22 +104,38 @@ export class Grid {
 
   mark(card, pair) {
     card.dataset.verdict = pair.verdict ?? "";
-    const words = { accept: "accepted", reject: "rejected" }[pair.verdict] ?? "undecided";
-    card.setAttribute("aria-label", `${pair.shot} ${pair.phone}, ${pair.status}, ${words}`);
+    card.setAttribute("aria-label", `${named(pair)}, ${pair.status}, ${VERDICTS[pair.verdict] ?? "undecided"}`);
   }
 
-  update(pair) {
-    const card = [...document.querySelectorAll(".card")].find((one) => one.dataset.id === pair.id);
+  update(pair, before) {
+    const card = this.cardOf(pair);
     if (card) this.mark(card, pair);
-    get("/api/review").then((about) => this.tally(about.counts));
+    const counts = this.counts, kind = (verdict) => VERDICTS[verdict] ?? "undecided";
+    if (!counts) return;
+    counts[kind(before)] -= 1;
+    counts[kind(pair.verdict)] += 1;
+    this.tally(counts);
   }
 
   tally(counts) {
+    this.counts = counts;
     find("#counts").textContent = `${counts.undecided} undecided, ${counts.accepted} accepted, ${counts.rejected} rejected`;
+    find("#none").hidden = counts.undecided + counts.accepted + counts.rejected > 0;
   }
 
-  focus(at) {
-    document.querySelectorAll(".card")[at]?.focus();
+  cardOf(pair) { return [...document.querySelectorAll(".card")].find((card) => card.dataset.id === pair?.id); }
+
+  // A pair fills the window: the address names it. Or it does no more, and its card has the focus.
+  at(pair) { address.amend({ ...this.chosen, pair: pair.id }); }
+
+  back(pair) {
+    if (address.read().pair) address.leave(this.chosen);
+    this.cardOf(pair)?.focus();
+  }
+
+  place(pair) {
+    const at = this.pairs.indexOf(pair);
+    return at < 0 ? "" : `${this.offset + at + 1} of ${this.count}`;
   }
 
   move(event) {
@@ -108,6 +148,8 @@ export class Grid {
     cards[Math.min(cards.length - 1, Math.max(0, at + step))].focus();
   }
 }
+
+const first = (field) => (field.options ? field.options[0].value : "");
 
 function span(text) {
   const element = document.createElement("span");

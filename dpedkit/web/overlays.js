@@ -1,5 +1,6 @@
 // What lies over the photos: the mask and the patches, in px of the phone's photo.
 
+const POOR = 25, GOOD = 210; // hues from orange to blue, which most eyes tell apart
 const SVG = "http://www.w3.org/2000/svg";
 
 export function drawOverlay(svg, pair, shown, score) {
@@ -17,7 +18,7 @@ export function drawOverlay(svg, pair, shown, score) {
     if (score && value !== null && value !== undefined) {
       const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
       const good = better === "low" ? 1 - share : share;
-      patch.setAttribute("fill", `hsl(${Math.round(120 * good)} 70% 45%)`);
+      patch.setAttribute("fill", `hsl(${Math.round(POOR + (GOOD - POOR) * good)} 75% 45%)`);
       patch.setAttribute("class", "");
     }
     const title = document.createElementNS(SVG, "title");
@@ -25,6 +26,17 @@ export function drawOverlay(svg, pair, shown, score) {
     patch.append(title);
     svg.append(patch);
   });
+}
+
+// What the colours of the patches mean.
+export function legend(pair, score) {
+  const kept = pair.patches.filter(([, , , verdict]) => verdict === "kept").length;
+  if (!score) return [["kept", `${kept} kept`], ["lost", `${pair.patches.length - kept} left out`]];
+  const numbers = (pair.patch_scores?.[score] ?? []).filter((value) => value !== null).sort((a, b) => a - b);
+  if (!numbers.length) return [["none", "unknown"]];
+  const ends = [numbers[0], numbers.at(-1)];
+  if (pair.scores.find((one) => one.name === score)?.better === "low") ends.reverse();
+  return [["poor", String(ends[0])], ["good", String(ends[1])]];
 }
 
 function rect(x, y, width, height, kind) {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dpedkit.errors import CorpusError
@@ -18,7 +18,11 @@ from dpedkit.web.app import package_files, package_text
 START = "/review"
 PAGE = 60
 _MOST = 200
-_FILES = ("review.css", "review.js", "grid.js", "viewer.js", "overlays.js", "api.js")
+_DRAWING = 8  # threads that may be taken by pictures, so that decisions never wait for those
+_FILES = (
+    *("review.css", "review.js", "grid.js", "viewer.js", "stage.js"),
+    *("pictures.js", "overlays.js", "address.js", "api.js"),
+)
 
 
 def review_routes(gallery: Gallery, columns: dict[str, str]) -> list[BaseRoute]:
@@ -26,6 +30,7 @@ def review_routes(gallery: Gallery, columns: dict[str, str]) -> list[BaseRoute]:
 
     columns  what a query may ask of pairs, for the page to suggest
     """
+    drawing = CapacityLimiter(_DRAWING)
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(package_text("review.html"))
@@ -36,18 +41,23 @@ def review_routes(gallery: Gallery, columns: dict[str, str]) -> list[BaseRoute]:
         if order not in ORDERS or show not in SHOWN:
             raise HTTPException(400, "no such order or choice")
         offset, limit = _number(given.get("offset", "0")), min(_number(given.get("limit", str(PAGE))), _MOST)
-        return await _answer(gallery.page, given.get("where", ""), show, order, offset, limit)
+        after = frozenset(filter(None, given.get("after", "").split(",", _MOST)))
+        return await _answer(gallery.page, given.get("where", ""), show, order, offset, limit, after)
 
-    async def about(_request: Request) -> Response:
-        counts = await run_in_threadpool(gallery.counts)
-        return JSONResponse({"columns": columns, "orders": ORDERS, "page": PAGE, "counts": counts})
+    async def names(_request: Request) -> Response:
+        return JSONResponse(columns)
+
+    async def counts(_request: Request) -> Response:
+        return await _answer(gallery.counts)
 
     async def pair(request: Request) -> Response:
         return await _answer(gallery.pair, request.path_params["id"])
 
     async def picture(request: Request) -> Response:
-        path = await _or_404(gallery.picture, request.path_params["id"], request.path_params["name"])
-        return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+        words = (request.path_params[name] for name in ("id", "key", "name"))
+        found = await _or_404(gallery.picture, *words, threads=drawing)
+        lasts = "private, max-age=31536000, immutable" if found.lasting else "no-store"
+        return Response(found.data, media_type="image/jpeg", headers={"Cache-Control": lasts})
 
     async def decide(request: Request) -> Response:
         given = await _json(request, verdict=str, seen=int)
@@ -67,12 +77,13 @@ def review_routes(gallery: Gallery, columns: dict[str, str]) -> list[BaseRoute]:
         Route("/", home),
         Route("/favicon.ico", icon),
         Route(START, page),
-        Route("/api/review", about),
+        Route("/api/columns", names),
+        Route("/api/counts", counts),
         Route("/api/pairs", pairs),
         Route("/api/pairs/{id}", pair),
         Route("/api/pairs/{id}/decide", decide, methods=["POST"]),
         Route("/api/pairs/{id}/undo", undo, methods=["POST"]),
-        Route("/pictures/{id}/{name}", picture),
+        Route("/pictures/{id}/{key}/{name}", picture),
         *package_files(*_FILES),
     ]
 
@@ -81,10 +92,10 @@ async def _answer(ask: Callable[..., Any], *words: Any) -> Response:
     return JSONResponse(await _or_404(ask, *words))
 
 
-async def _or_404(ask: Callable[..., Any], *words: Any) -> Any:
-    """Ask on a thread of its own; what the corpus does not hold is not there."""
+async def _or_404(ask: Callable[..., Any], *words: Any, threads: CapacityLimiter | None = None) -> Any:
+    """Ask on another thread; what the corpus does not hold is not there."""
     try:
-        return await run_in_threadpool(ask, *words)
+        return await to_thread.run_sync(ask, *words, limiter=threads)
     except CorpusError as error:
         raise HTTPException(404, error.cause) from error
 

@@ -1,11 +1,16 @@
-// One pair, as large as the window: compared in four ways, at fit or 1:1; decided with a key.
+// One pair, as large as the window: the pair before, the next one, and decisions with a key each.
 
-import { get, picture, post } from "./api.js";
-import { drawOverlay } from "./overlays.js";
+import { VERDICTS, get, named, post } from "./api.js";
+import { drawOverlay, legend } from "./overlays.js";
+import { Stage } from "./stage.js";
 
 const find = (selector) => document.querySelector(selector);
-const AHEAD = 2; // pairs whose pictures are fetched before they are asked for
+const AHEAD = 3; // pairs whose pictures are fetched before they are asked for
+const DETAILS = 20; // pairs whose masks and patches are kept
+const PAUSE_MS = 80; // who goes through pairs faster sees the photos alone
+const SLOW_MS = 300; // a decision that takes longer says so
 const MODES = { b: "blink", s: "split", c: "beside", d: "difference" };
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const FACTS = {
   residual_px: ["residual", 3, " px"], residual_p95_px: ["p95", 3, " px"], trusted_share: ["trusted", 2, ""], overlap: ["overlap", 2, ""],
   inliers: ["inliers", 0, ""], sharpness_ratio: ["sharpness, DSLR over phone", 2, ""], patches: ["patches", 0, ""], kept: ["kept", 0, ""],
@@ -15,92 +20,83 @@ export class Viewer {
   constructor(grid) {
     this.grid = grid;
     this.dialog = find("#viewer");
+    this.stage = new Stage(this.dialog);
     this.details = new Map();
     this.batches = []; // what this tab decided, for undo
     this.shown = { mask: false, patches: false };
-    this.at = 0;
-    this.x = this.y = 0;
+    this.pair = null;
+    this.saving = false;
     this.listen();
   }
 
   listen() {
-    this.dialog.addEventListener("close", () => this.grid.focus(this.at));
+    this.actions = {
+      close: () => this.dialog.close(), previous: () => this.step(-1), next: () => this.step(1),
+      accept: () => this.decide("accept"), reject: () => this.decide("reject"), undo: () => this.undo(),
+    };
+    this.keys = {
+      a: this.actions.accept, r: this.actions.reject, u: this.actions.undo, z: () => this.zoom(), t: () => this.tone(),
+      p: () => this.overlay("patches"), m: () => this.overlay("mask"), "?": () => this.help(), " ": () => this.stage.blink(),
+    };
+    this.dialog.addEventListener("close", () => this.closed());
     document.addEventListener("keydown", (event) => { if (this.dialog.open) this.key(event); }); // what had the focus may be hidden by now
-    const actions = { close: () => this.dialog.close(), previous: () => this.step(-1), next: () => this.step(1), accept: () => this.decide("accept"), reject: () => this.decide("reject"), undo: () => this.undo() };
-    for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
+    for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", this.actions[button.dataset.do]);
     // a button that was clicked keeps no focus: the space bar, which blinks, would press it again
     this.dialog.addEventListener("click", (event) => { if (event.detail && event.target.closest("button")) find("#stage").focus(); });
-    for (const button of document.querySelectorAll("[data-mode-of]")) button.addEventListener("click", () => this.mode(button.dataset.modeOf));
+    for (const button of document.querySelectorAll("[data-mode-of]")) button.addEventListener("click", () => this.stage.mode(button.dataset.modeOf));
     for (const what of ["mask", "patches"]) find(`#${what}`).addEventListener("click", () => this.overlay(what));
-    find("#zoom").addEventListener("click", () => this.zoom());
-    find("#tone").addEventListener("click", () => this.tone());
+    find("#zoom").addEventListener("click", this.keys.z);
+    find("#tone").addEventListener("click", this.keys.t);
     find("#score").addEventListener("change", () => this.overlays());
-    find("#help-button").addEventListener("click", () => this.help());
-    find("#cut").addEventListener("input", (event) => this.dialog.style.setProperty("--cut", `${event.target.value}%`));
-    const stage = find("#stage");
-    stage.addEventListener("click", () => { if (this.dialog.dataset.mode === "blink" && !this.zoomed) this.blink(); });
-    stage.addEventListener("pointerdown", (event) => { if (this.zoomed) stage.setPointerCapture(event.pointerId); });
-    stage.addEventListener("pointermove", (event) => { if (this.zoomed && event.buttons) this.pan(event.movementX, event.movementY); });
-    window.addEventListener("resize", () => this.layout());
+    find("#help-button").addEventListener("click", this.keys["?"]);
   }
 
-  get pair() { return this.grid.pairs[this.at]; }
-  get zoomed() { return "zoom" in this.dialog.dataset; }
-
-  async open(at) {
-    this.at = at;
+  // way: where the next pair is likely to be
+  async open(pair, way = 1) {
+    this.pair = pair;
     if (!this.dialog.open) { this.dialog.showModal(); find("#stage").focus(); }
-    this.draw();
-    await this.fill();
-    for (let ahead = 1; ahead <= AHEAD; ahead += 1) this.prefetch(this.grid.pairs[this.at + ahead]);
-    this.prefetch(this.grid.pairs[this.at - 1]);
+    this.grid.at(pair);
+    this.title();
+    this.explain();
+    if (!(await this.redraw())) return;
+    const at = this.grid.pairs.indexOf(pair);
+    for (let ahead = 1; ahead <= AHEAD; ahead += 1) this.stage.ahead(this.grid.pairs[at + ahead * way]);
+    this.stage.ahead(this.grid.pairs[at - way]);
+    setTimeout(() => { if (pair === this.pair) this.fill(pair, this.grid.pairs[at + way]); }, PAUSE_MS);
   }
 
-  draw() {
-    const pair = this.pair;
-    find("#title").textContent = `${pair.shot} ${pair.phone}`;
-    const badge = find("#badge");
+  async redraw() {
+    const problem = await this.stage.show(this.pair);
+    if (problem) this.say(problem, true);
+    return problem !== null;
+  }
+
+  title() {
+    const pair = this.pair, badge = find("#badge");
+    find("#title").textContent = named(pair);
+    find("#place").textContent = this.grid.place(pair);
     badge.dataset.verdict = pair.verdict ?? "";
-    badge.textContent = { accept: "accepted", reject: "rejected" }[pair.verdict] ?? "undecided";
+    badge.textContent = VERDICTS[pair.verdict] ?? "undecided";
     badge.title = pair.decided_by ? `by ${pair.decided_by}` : "";
-    find(".on-phone").textContent = pair.phone;
-    find(".on-dslr").textContent = pair.dslr;
-    this.dialog.toggleAttribute("data-apart", pair.status !== "aligned");
-    const names = this.names();
-    this.source("#left .phone", picture(pair, names.phone));
-    for (const image of ["#left .dslr", "#right .dslr"]) this.source(image, picture(pair, names.dslr));
-    this.overlays();
-    this.layout();
   }
 
-  names() {
-    if (this.zoomed) return { phone: "full-phone.jpg", dslr: "full-dslr.jpg" };
-    const toned = find("#tone").getAttribute("aria-pressed") === "true" && this.pair.status === "aligned";
-    return { phone: "phone.jpg", dslr: toned ? "toned.jpg" : "dslr.jpg" };
-  }
-
-  source(selector, path) {
-    const image = find(selector);
-    if (image.getAttribute("src") === path) return;
-    image.src = path;
-    find("#waiting").hidden = image.complete;
-    image.decode().then(() => { find("#waiting").hidden = true; this.layout(); }, () => {
-      if (image.getAttribute("src") !== path) return; // another pair by now
-      find("#waiting").hidden = true;
-      if (path.endsWith("toned.jpg")) { this.say("the photos do not tell their tones: too little to go by", true); this.tone(); }
-      else this.say("a photo of this pair cannot be drawn; `dpedkit fsck` names what is broken", true);
-    });
-  }
-
-  async fill() {
-    const pair = this.pair;
+  async fill(pair, next) {
     try {
-      const details = await this.detail(pair);
-      if (pair === this.pair) this.facts(details);
+      await this.detail(pair);
+      if (pair !== this.pair) return;
+      this.explain();
+      if (next) await this.detail(next);
     } catch (error) {
-      this.say(error.message, true);
+      if (pair === this.pair) this.say(error.message, true);
     }
-    if (pair === this.pair) this.overlays();
+  }
+
+  // Facts, mask and patches, as far as they are known.
+  explain() {
+    const details = this.details.get(this.pair.id)?.value;
+    if (details) this.facts(details);
+    else find("#facts").replaceChildren();
+    this.overlays();
   }
 
   detail(pair) {
@@ -108,14 +104,9 @@ export class Viewer {
       const asked = get(`/api/pairs/${pair.id}`).then((details) => { asked.value = details; return details; });
       asked.catch(() => this.details.delete(pair.id));
       this.details.set(pair.id, asked);
+      if (this.details.size > DETAILS) this.details.delete(this.details.keys().next().value);
     }
     return this.details.get(pair.id);
-  }
-
-  prefetch(pair) {
-    if (!pair) return;
-    this.detail(pair).catch(() => {});
-    for (const name of ["phone.jpg", "dslr.jpg"]) new Image().src = picture(pair, name);
   }
 
   facts(details) {
@@ -123,7 +114,7 @@ export class Viewer {
     if (details.scene) list.unshift(fact("scene", details.scene));
     if (details.split) list.push(fact("split", details.split));
     if (details.tags.length) list.push(fact("tags", details.tags.join(", ")));
-    if (details.detail) list.push(fact(details.reason, details.detail));
+    if (details.detail) list.unshift(fact(details.reason || details.status, details.detail));
     find("#facts").replaceChildren(...list);
     if (!find("#score").options.length) {
       find("#score").add(new Option("verdict", ""));
@@ -135,108 +126,96 @@ export class Viewer {
     const details = this.details.get(this.pair.id)?.value;
     find("#score-label").hidden = !this.shown.patches;
     drawOverlay(find(".overlay"), details ?? {}, details ? this.shown : {}, find("#score").value);
+    if (!details || !this.shown.patches) return;
+    if (!details.patches.length) this.say("no patches were cut from this pair");
+    find("#legend").replaceChildren(...legend(details, find("#score").value).map(([kind, text]) => swatch(kind, text)));
   }
 
   overlay(what) {
     this.shown[what] = !this.shown[what];
     find(`#${what}`).setAttribute("aria-pressed", this.shown[what]);
+    this.say("");
     this.overlays();
   }
 
-  mode(mode) {
-    this.dialog.dataset.mode = mode;
-    for (const button of document.querySelectorAll("[data-mode-of]")) button.setAttribute("aria-pressed", button.dataset.modeOf === mode);
-    this.layout();
+  async tone() {
+    this.stage.tone();
+    this.say("");
+    await this.redraw();
   }
 
-  blink() {
-    if (this.dialog.dataset.mode !== "blink") this.mode("blink");
-    this.dialog.dataset.front = this.dialog.dataset.front === "phone" ? "dslr" : "phone";
-  }
-
-  tone() {
-    const button = find("#tone");
-    button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
-    this.draw();
-  }
-
-  zoom() {
-    this.dialog.toggleAttribute("data-zoom");
-    find("#zoom").setAttribute("aria-pressed", this.zoomed);
-    this.x = this.y = null;
-    this.draw();
-  }
+  zoom() { this.stage.zoom(); this.redraw(); }
 
   help() {
     const help = find("#help");
     help.hidden = !help.hidden;
     find("#help-button").setAttribute("aria-expanded", !help.hidden);
+    this.stage.layout();
   }
 
-  // At 1:1 a pixel of the photo is one of the screen; at fit both layers have the same box, so that the overlay lies on the photo.
-  layout() {
-    const image = find("#left .phone"), pane = find("#left"), style = find("#stage").style;
-    if (!image.naturalWidth) return;
-    const ratio = window.devicePixelRatio || 1;
-    const scale = this.zoomed ? 1 / ratio : Math.min(pane.clientWidth / image.naturalWidth, pane.clientHeight / image.naturalHeight);
-    const width = image.naturalWidth * scale, height = image.naturalHeight * scale;
-    style.setProperty("--width", `${width}px`);
-    style.setProperty("--height", `${height}px`);
-    if (!this.zoomed) { style.setProperty("--x", "0px"); style.setProperty("--y", "0px"); return; }
-    if (this.x === null) { this.x = (pane.clientWidth - width) / 2; this.y = (pane.clientHeight - height) / 2; }
-    this.x = Math.min(0, Math.max(pane.clientWidth - width, this.x));
-    this.y = Math.min(0, Math.max(pane.clientHeight - height, this.y));
-    style.setProperty("--x", `${Math.round(this.x)}px`);
-    style.setProperty("--y", `${Math.round(this.y)}px`);
-  }
-
-  pan(x, y) { this.x += x; this.y += y; this.layout(); }
-
+  // Resolves to whether there was another pair.
   async step(by) {
-    const at = this.at + by;
-    if (at >= 0 && at < this.grid.pairs.length) { this.say(""); await this.open(at); return; }
-    const offset = this.grid.offset + by * this.grid.size;
-    if (offset < 0 || offset >= this.grid.count) { this.say(by > 0 ? "this is the last pair" : "this is the first pair"); return; }
-    if (await this.grid.load(offset)) await this.open(by > 0 ? 0 : this.grid.pairs.length - 1);
+    const pair = await this.grid.beside(this.pair, by);
+    if (pair === undefined) return false; // an error, which the grid shows
+    this.say(pair ? "" : by > 0 ? "this is the last pair" : "this is the first pair");
+    if (pair) this.open(pair, by);
+    return Boolean(pair);
   }
 
   async decide(verdict) {
     const pair = this.pair;
-    try {
+    if (this.stage.loading) { this.say("not yet: the photos are still being drawn", true); return; }
+    await this.save(async () => {
       const answer = await post(`/api/pairs/${pair.id}/decide`, { verdict, seen: pair.decision });
       this.take(pair, answer);
       if (answer.conflict) {
-        const what = { accept: "accepted", reject: "rejected" }[answer.conflict.verdict] ?? "made undecided";
-        this.say(`${what} meanwhile by ${answer.conflict.who || "somebody"}: press again to change that`, true);
+        this.say(`${VERDICTS[answer.conflict.verdict] ?? "made undecided"} meanwhile by ${answer.conflict.who || "somebody"}: press again to change that`, true);
         return;
       }
       if (answer.batch) this.batches.push({ pair, batch: answer.batch });
-      this.say(`${pair.shot} ${pair.phone} ${verdict === "accept" ? "accepted" : "rejected"}`);
-      if (pair === this.pair && this.at + 1 < this.grid.pairs.length) this.open(this.at + 1);
-    } catch (error) {
-      this.say(`not saved: ${error.message}`, true);
-    }
+      const more = pair !== this.pair || (await this.step(1));
+      this.say(`${named(pair)} ${VERDICTS[verdict]}${more ? "" : "; this was the last pair"}`);
+    });
   }
 
   async undo() {
-    const last = this.batches.pop();
+    const last = this.batches.at(-1);
     if (!last) { this.say("nothing to undo in this tab"); return; }
-    try {
+    await this.save(async () => {
       const answer = await post(`/api/pairs/${last.pair.id}/undo`, { batch: last.batch });
+      this.batches.splice(this.batches.indexOf(last), 1);
       this.take(last.pair, answer);
-      this.say(answer.undone ? `${last.pair.shot} ${last.pair.phone}: taken back` : "it was decided again since, and stays", !answer.undone);
-      const at = this.grid.pairs.indexOf(last.pair);
-      if (at >= 0) this.open(at);
+      this.open(last.pair);
+      this.say(answer.undone ? `${named(last.pair)}: taken back` : "it was decided again since, and stays", !answer.undone);
+    });
+  }
+
+  // One decision at a time: a key that is pressed again before the answer came is not meant for the next pair.
+  async save(work) {
+    if (this.saving) return;
+    this.saving = true;
+    const slow = setTimeout(() => this.say("saving … another command may be writing to the corpus"), SLOW_MS);
+    try {
+      await work();
     } catch (error) {
-      this.batches.push(last);
-      this.say(`not saved: ${error.message}`, true);
+      this.say(`not saved: ${[error.message, error.remedy].filter(Boolean).join("; ")}`, true);
+    } finally {
+      clearTimeout(slow);
+      this.saving = false;
     }
   }
 
   take(pair, answer) {
+    const before = pair.verdict;
     Object.assign(pair, { verdict: answer.verdict, decision: answer.decision, decided_by: answer.by });
-    this.grid.update(pair);
-    if (pair === this.pair) this.draw();
+    this.grid.update(pair, before);
+    if (pair === this.pair) this.title();
+  }
+
+  closed() {
+    const pair = this.pair;
+    this.pair = null;
+    this.grid.back(pair);
   }
 
   say(text, bad = false) {
@@ -246,17 +225,23 @@ export class Viewer {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = event.target, typing = at.matches("select");
-    const arrow = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (arrow && this.zoomed && event.shiftKey) { this.pan(-80 * arrow[0], -80 * arrow[1]); event.preventDefault(); return; }
-    if (typing || (arrow && at.matches("input[type=range]"))) return;
-    const actions = { ArrowRight: () => this.step(1), ArrowLeft: () => this.step(-1), a: () => this.decide("accept"), r: () => this.decide("reject"), u: () => this.undo(), z: () => this.zoom(), t: () => this.tone(), p: () => this.overlay("patches"), m: () => this.overlay("mask"), "?": () => this.help() };
-    if (event.key === " " && !at.matches("button")) actions[" "] = () => this.blink();
-    const act = MODES[event.key] ? () => this.mode(MODES[event.key]) : actions[event.key];
+    const at = event.target, arrow = ARROWS[event.key];
+    if (arrow && this.stage.zoomed && event.shiftKey) { event.preventDefault(); this.stage.pan(-80 * arrow[0], -80 * arrow[1]); return; }
+    if (at.matches("select") || (arrow && at.matches("input[type=range]")) || (event.key === " " && at.matches("button"))) return;
+    const act = arrow?.[0] ? () => this.step(arrow[0]) : MODES[event.key] ? () => this.stage.mode(MODES[event.key]) : this.keys[event.key];
     if (!act) return;
     event.preventDefault();
+    // a key that is held down goes through the pairs, each as soon as the one before is seen; it decides nothing
+    if (event.repeat && (!arrow || this.stage.loading)) return;
     act();
   }
+}
+
+function swatch(kind, text) {
+  const mark = document.createElement("span");
+  mark.className = `swatch ${kind}`;
+  mark.textContent = text;
+  return mark;
 }
 
 function fact(label, value) {

@@ -14,6 +14,7 @@ from command_line import CommandLine
 from review_server import serving
 
 SECRET = "/etc/passwd"
+KEY = "0123456789abcdef01234567"
 
 
 def pairs(address: str) -> list[dict[str, Any]]:
@@ -72,15 +73,17 @@ def test_nothing_is_changed_by_another_site(address: str) -> None:
 def test_no_path_from_outside_is_looked_up(address: str, root: Path) -> None:
     pair = pairs(address)[0]["id"]
     for path in (
-        f"/pictures/{pair}/..%2f..%2fdpedkit.toml",
-        f"/pictures/{pair}/%2e%2e%2fcorpus.db",
+        f"/pictures/{pair}/{KEY}/..%2f..%2fdpedkit.toml",
+        f"/pictures/{pair}/{KEY}/%2e%2e%2fcorpus.db",
         f"/pictures/..%2f..%2f/{SECRET}",
         "/static/..%2fapp.py",
         "/static/../app.py",
         f"/static/{SECRET}",
-        f"/pictures/{'0' * 64}/thumb.jpg",
-        f"/pictures/{pair}/thumb.jpg%00",
-        f"/pictures/{pair}'%20or%20'1'='1/thumb.jpg",
+        f"/pictures/{'0' * 64}/{KEY}/thumb.jpg",
+        f"/pictures/{pair}/..%2f..%2f..%2fphotos/thumb.jpg",
+        f"/pictures/{pair}/{KEY}%2f../thumb.jpg",
+        f"/pictures/{pair}/{KEY}/thumb.jpg%00",
+        f"/pictures/{pair}'%20or%20'1'='1/{KEY}/thumb.jpg",
         "/api/pairs/x'%20or%20'1'='1",
     ):
         assert httpx.get(httpx.URL(address).copy_with(raw_path=path.encode())).status_code in (400, 404), path

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from command_line import wait_until
+from command_line import CommandLine, wait_until
 from playwright.sync_api import Browser, Page, expect
+from review_server import serving
 
 from dpedkit.db import open_corpus
 
@@ -39,7 +43,12 @@ def look(page: Page) -> str:
 
 def opened(page: Page, at: int = 0) -> Page:
     page.get_by_test_id("card").nth(at).click()
-    page.get_by_test_id("viewer").wait_for()
+    return seen(page)
+
+
+def seen(page: Page) -> Page:
+    """The page, once the pair that it names is the one that is seen."""
+    expect(page.get_by_test_id("stage")).to_have_attribute("aria-busy", "false")
     return page
 
 
@@ -50,13 +59,13 @@ def test_pairs_are_decided_without_a_mouse(page: Page, root: Path) -> None:
     page.keyboard.press("Enter")
     title = page.locator("#title")
     expect(title).to_contain_text("/0002 sony")
-    page.keyboard.press("r")
+    seen(page).keyboard.press("r")
     expect(title).to_contain_text("/0003 sony")
     expect(page.get_by_test_id("said")).to_contain_text("/0002 sony rejected")
-    page.keyboard.press("a")
+    seen(page).keyboard.press("a")
     expect(title).to_contain_text("/0004 sony")
     assert verdicts(root) == ["", "reject", "accept", "", ""]
-    page.keyboard.press("u")
+    seen(page).keyboard.press("u")
     expect(title).to_contain_text("/0003 sony")
     expect(page.get_by_test_id("badge")).to_have_text("undecided")
     assert verdicts(root) == ["", "reject", "", "", ""]
@@ -150,6 +159,104 @@ def test_a_query_narrows_the_grid_and_a_mistake_is_pointed_at(page: Page) -> Non
     where.fill("")
     page.get_by_test_id("verdict").select_option("rejected")
     expect(page.get_by_test_id("shown")).to_have_text("no pair is found")
+
+
+def test_the_address_names_what_is_seen(page: Page) -> None:
+    page.get_by_test_id("verdict").select_option("undecided")
+    expect(page).to_have_url(re.compile("show=undecided"))
+    opened(page, 1).keyboard.press("ArrowRight")
+    expect(page.locator("#place")).to_have_text("3 of 5")
+    page.reload()
+    expect(page.locator("#title")).to_contain_text("/0003 sony")
+    seen(page).keyboard.press("r")
+    page.go_back()
+    expect(page.get_by_test_id("viewer")).not_to_be_visible()
+    page.go_forward()  # to a pair that the query finds no more, because it was decided
+    expect(page.locator("#title")).to_contain_text("/0004 sony")
+    seen(page).keyboard.press("ArrowLeft")
+    page.reload()
+    expect(page.locator("#title")).to_contain_text("/0003 sony")
+    expect(page.get_by_test_id("badge")).to_have_text("rejected")
+    page.keyboard.press("Escape")
+    expect(page).not_to_have_url(re.compile("pair="))
+    page.go_back()
+    expect(page.get_by_test_id("verdict")).to_have_value("all")
+    expect(page.get_by_test_id("card")).to_have_count(5)
+
+
+def test_a_key_that_is_held_down_leafs_through_pairs_and_decides_one(page: Page, root: Path) -> None:
+    opened(page)
+    page.keyboard.down("r")
+    for _ in range(5):
+        page.keyboard.down("r")  # playwright repeats a key that is down
+    page.keyboard.up("r")
+    expect(page.get_by_test_id("said")).to_contain_text("/0001 sony rejected")
+    assert verdicts(root) == ["reject", "", "", "", ""]
+    for _ in range(5):
+        page.keyboard.down("ArrowRight")
+        seen(page)
+    page.keyboard.up("ArrowRight")
+    expect(page.locator("#place")).to_have_text("5 of 5")
+    expect(page.get_by_test_id("said")).to_have_text("this is the last pair")
+
+
+def test_a_photo_that_is_gone_is_told_of_and_can_be_decided(page: Page, root: Path) -> None:
+    with open_corpus(root) as corpus:
+        photo = root / corpus.pairs()["phone_path"].iloc[1]
+    away = photo.rename(photo.with_suffix(".away"))
+    shutil.rmtree(root / "reports" / "review", ignore_errors=True)
+    try:
+        opened(page, 1)
+        expect(page.get_by_test_id("said")).to_contain_text("cannot be drawn: `dpedkit fsck`")
+        expect(page.locator(".on-phone")).to_have_text("sony: no picture")
+        page.keyboard.press("r")
+        expect(page.locator("#title")).to_contain_text("/0003 sony")
+        assert verdicts(root)[1] == "reject"
+    finally:
+        away.rename(photo)
+    seen(page).keyboard.press("ArrowLeft")
+    expect(page.locator(".on-phone")).to_have_text("sony")  # it came back: nothing was remembered of its absence
+
+
+def test_patches_have_a_legend(page: Page) -> None:
+    opened(page).keyboard.press("p")
+    legend = page.get_by_test_id("legend")
+    expect(legend).to_have_text(re.compile(r"^\d+ kept\d+ left out$"))
+    page.get_by_test_id("score").select_option("std")
+    low, high = (float(text) for text in legend.locator(".swatch").all_inner_texts())
+    assert low < high
+
+
+def test_pages_follow_each_other_whatever_was_decided_meanwhile(address: str, root: Path) -> None:
+    def ask(**fields: object) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(httpx.URL(address).join("/api/pairs"), params=fields).json()
+        return answer
+
+    every = [pair["shot"] for pair in ask()["pairs"]]
+    first = ask(show="undecided", limit=2)
+    with open_corpus(root) as corpus:
+        corpus.store.decide("pair", {first["pairs"][1]["key"]: "accept"}, who="test")
+    ids = ",".join(pair["id"] for pair in first["pairs"])
+    second = ask(show="undecided", limit=2, offset=0, after=ids)
+    assert [pair["shot"] for pair in second["pairs"]] == every[2:4]
+    assert (second["offset"], second["count"]) == (1, 4)
+    ids = ",".join(pair["id"] for pair in second["pairs"])
+    assert [pair["shot"] for pair in ask(show="undecided", limit=2, offset=1, after=ids)["pairs"]] == every[4:]
+
+
+def test_a_query_cannot_leave_its_parentheses(address: str) -> None:
+    answer = httpx.get(httpx.URL(address).join("/api/pairs"), params={"where": "phone = 'x') or (phone = 'sony'"})
+    assert answer.status_code == 400
+    assert answer.json()["pointed"].splitlines()[1].index("^") == len("phone = 'x'")
+
+
+def test_a_corpus_without_pairs_says_how_to_get_some(cli: CommandLine, browser: Browser, tmp_path: Path) -> None:
+    cli.run("init", tmp_path / "ws", cwd=tmp_path)
+    with serving(cli, tmp_path / "ws") as address:
+        page = browser.new_page()
+        page.goto(address)
+        expect(page.get_by_test_id("none")).to_contain_text("There are no pairs yet.")
+        page.close()
 
 
 def test_axe_finds_nothing_that_keeps_anybody_out(page: Page) -> None:
