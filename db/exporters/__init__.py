@@ -21,6 +21,9 @@ ENTRY_POINTS = "dpedkit.exporters"
 EXPORTERS = MappingProxyType(
     {
         "basicsr": "dpedkit.db.exporters.basicsr:BasicSR",
+        "dped": "dpedkit.db.exporters.dped:Dped",
+        "hf": "dpedkit.db.exporters.hf:ImageFolder",
+        "webdataset": "dpedkit.db.exporters.webdataset:WebDataset",
     }
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +90,96 @@ def test_what_basicsr_got_comes_back_pixel_for_pixel(
         assert all((pixels(tmp_path / "ws" / name) == side).all() for name, side in zip(names, pair, strict=True))
 
 
-@pytest.mark.parametrize("layout", ["basicsr"])
+def test_datasets_reads_both_pictures_of_every_pair(
+    corpus: SmallCorpus, exported: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    out = exported("hf")
+    for where in ({"path": "imagefolder", "data_dir": str(out)}, {"path": str(out)}):
+        loaded = datasets.load_dataset(**where, cache_dir=str(tmp_path))
+        assert {name: len(rows) for name, rows in loaded.items()} == {"train": 48, "validation": 16, "test": 16}
+        for name, rows in loaded.items():
+            for row in rows:
+                assert corpus.home[row["patch"]] == (row["device"], {"validation": "val"}.get(name, name))
+                pair = corpus.pixels[row["patch"]]
+                assert all(
+                    (np.array(row[side]) == own).all() for side, own in zip(("phone", "dslr"), pair, strict=True)
+                )
+    one = datasets.load_dataset("imagefolder", data_dir=str(out / "test" / "sony"), split="train", cache_dir=tmp_path)
+    assert {row["device"] for row in one} == {"sony"}
+    assert "license: unknown\n" in (out / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_webdataset_reads_every_sample(corpus: SmallCorpus, exported: Any) -> None:
+    wds = pytest.importorskip("webdataset")
+    out = exported("webdataset")
+    seen = {}
+    for shard in sorted(out.glob("*.tar")):
+        for phone, dslr, told in (
+            wds.WebDataset(str(shard), shardshuffle=False).decode("rgb8").to_tuple("phone.png", "dslr.png", "json")
+        ):
+            assert all(
+                (read == own).all() for read, own in zip((phone, dslr), corpus.pixels[told["patch"]], strict=True)
+            )
+            seen[told["patch"]] = (told["device"], told["split"])
+    assert seen == corpus.home
+    with tarfile.open(out / "sony-test-000000.tar") as tar:
+        members = tar.getmembers()
+    assert {(member.mtime, member.uid, member.uname) for member in members} == {(0, 0, "")}
+
+
+def load_batch(dped_dir: str, phone: str, folder: str) -> tuple[Any, Any]:
+    """The rules of the authors' load_dataset.py, load_batch and load_test_data: count the files, open 0.jpg and on."""
+    imageio = pytest.importorskip("imageio.v2")
+    directories = [f"{dped_dir}{phone}/{folder}/{phone}/", f"{dped_dir}{phone}/{folder}/canon/"]
+    count = len([path for path in Path(directories[0]).iterdir() if path.is_file()])
+    data = np.zeros((2, count, 100 * 100 * 3))
+    for side, directory in enumerate(directories):
+        for i in range(count):
+            data[side, i] = np.reshape(np.asarray(imageio.imread(f"{directory}{i}.jpg")), [1, 100 * 100 * 3])
+    return data[0], data[1]
+
+
+def test_the_dped_authors_code_reads_it(corpus: SmallCorpus, exported: Any) -> None:
+    out = exported("dped")
+    for split, folder in (("train", "training_data"), ("test", "test_data/patches")):
+        sides = load_batch(f"{out}/", "sony", folder)
+        wanted = corpus.list("sony", split)  # type: ignore[arg-type]
+        assert len(sides[0]) == len(wanted)
+        for side, read in enumerate(sides):
+            own = np.stack([pair[side].reshape(-1) for pair in wanted])
+            assert np.abs(read - own).max() <= 6  # what JPEG's rounding costs, and nothing more
+    assert "8 of sony in val" in (out / "README.md").read_text()
+
+
+def test_dped_comes_back_as_it_left(cli: CommandLine, exported: Any, tmp_path: Path) -> None:
+    out = exported("dped")
+    cli.run("init", "ws", cwd=tmp_path)
+    report = cli.json("import", "dped", out, "--jobs", "1", cwd=tmp_path / "ws")
+    assert (report["patches"], report["failures"], report["unpaired"]) == (2 * (24 + 8), {}, {})
+    with open_corpus(tmp_path / "ws") as back:
+        source = back.pair_source("sony", "test")
+        read = {phone.tobytes() + dslr.tobytes() for phone, dslr in (source[row] for row in range(len(source)))}
+    files = [out / "sony" / "test_data" / "patches" / device for device in ("sony", "canon")]
+    assert read == {b"".join(pixels(folder / f"{row}.jpg").tobytes() for folder in files) for row in range(8)}
+
+
+@pytest.mark.parametrize("layout", ["basicsr", "dped", "hf", "webdataset"])
 def test_everything_is_told_and_nothing_private(corpus: SmallCorpus, exported: Any, layout: str) -> None:
     out = exported(layout)
     assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=out, check=False).returncode == 0
     listed = {line.split("  ", 1)[1] for line in (out / "SHA256SUMS").read_text().splitlines()}
     assert listed == tree(out).keys() - {"SHA256SUMS"}
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
-    assert {row["patch"]: (row["phone"], row["split"]) for row in rows} == corpus.home
+    home = {key: home for key, home in corpus.home.items() if layout != "dped" or home[1] != "val"}
+    assert {row["patch"]: (row["phone"], row["split"]) for row in rows} == home
     with open_corpus(corpus.root) as held:
         patches = held.patches("used").set_index("patch")
         pairs = held.pairs().set_index(["shot", "phone"])
     shots = patches["shot"].to_dict()
-    assert len({(row["shot"], shots[row["patch"]]) for row in rows}) == 5
+    assert len({(row["shot"], shots[row["patch"]]) for row in rows}) == len({shots[key] for key in home})
     for row in rows:
         own, pair = patches.loc[row["patch"]], pairs.loc[(shots[row["patch"]], row["phone"])]
         assert [row[name] for name in ("x", "y", "ncc", "residual_px")] == [
@@ -110,7 +188,7 @@ def test_everything_is_told_and_nothing_private(corpus: SmallCorpus, exported: A
         assert row["sharpness_phone"] is None
         assert (row["phone_sha256"], row["dslr_sha256"]) == (pair["phone_sha256"], pair["dslr_sha256"])
     card = (out / "README.md").read_text()
-    assert "| iphone | 24 | 8 | 8 |" in card
+    assert ("| iphone | 24 | 8 |" if layout == "dped" else "| iphone | 24 | 8 | 8 |") in card
     assert "default@2#1234" in card
     for path in tree(out):
         data = (out / path).read_bytes()
