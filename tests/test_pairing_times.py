@@ -69,27 +69,32 @@ def told(truth: Truth, step: float = 1.0) -> TimeMatch:
     return match_times(truth.dslr, truth.phone, step_s=step, within_s=2.0)
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    shots=st.integers(12, 120),
-    offset=st.floats(-40 * DAY_S, 40 * DAY_S),
-    drift_ppm=st.floats(-60, 60),
-    step=st.sampled_from([1.0, 0.01, 0.001]),
-    missing=st.floats(0, 0.3),
-    extra=st.integers(0, 6),
-)
-def test_the_hidden_pairs_are_found(
-    seed: int, shots: int, offset: float, drift_ppm: float, step: float, missing: float, extra: int
-) -> None:
-    truth = session(seed, shots=shots, offset=offset, drift_ppm=drift_ppm, step=step, missing=missing, extra=extra)
-    match = told(truth, step)
-    assert match.verdict == "clear"
-    pairs = {(ours, theirs) for ours, theirs in found(match).pairs.tolist()}
-    assert len(pairs & truth.pairs) >= 0.97 * len(truth.pairs) - 1
-    assert len(pairs - truth.pairs) <= 0.03 * len(truth.pairs) + 1  # two strangers may meet within two seconds
-    began = found(match).on_phone(np.array([0.0]))[0] - offset
-    assert abs(began + step / 2) < 0.6 * step + 0.4 + abs(drift_ppm) * 1e-6 * float(np.ptp(truth.dslr))
+@pytest.mark.parametrize(("fewest", "most", "count"), [(12, 24, 60), (24, 60, 30), (60, 121, 15)])
+def test_the_hidden_pairs_are_found(fewest: int, most: int, count: int) -> None:
+    rng = np.random.default_rng(fewest)
+    true = lost = strangers = 0
+    for seed in range(count):
+        step, missing, extra = rng.choice([1.0, 0.01, 0.001]), rng.uniform(0, 0.3), int(rng.integers(0, 7))
+        offset, drift_ppm = rng.uniform(-40, 40) * DAY_S, rng.uniform(-60, 60)
+        shots = int(rng.integers(fewest, most))
+        truth = session(seed, shots=shots, offset=offset, drift_ppm=drift_ppm, step=step, missing=missing, extra=extra)
+        match = told(truth, step)
+        if match.verdict != "clear":  # another offset may well explain few pairs: content decides, but not without it
+            assert len(truth.pairs) < 10
+            assert any(len(pairs_of(fit) & truth.pairs) >= len(truth.pairs) - 2 for fit in match.fits)
+            continue
+        true += len(truth.pairs)
+        lost += len(truth.pairs - pairs_of(found(match)))
+        strangers += len(pairs_of(found(match)) - truth.pairs)  # two may meet within two seconds
+        at = np.array([truth.dslr[ours] for ours, _ in truth.pairs])
+        wanted = np.array([truth.phone[theirs] for _, theirs in truth.pairs])
+        assert np.median(np.abs(found(match).on_phone(at) - wanted)) < 0.6 * step + 0.4
+    assert lost <= 0.01 * true
+    assert strangers <= 0.01 * true
+
+
+def pairs_of(fit: ClockFit) -> set[tuple[int, int]]:
+    return {(ours, theirs) for ours, theirs in fit.pairs.tolist()}
 
 
 @pytest.mark.parametrize("offset", [-7 * 3600.0, 0.0, 412 * DAY_S + 17])

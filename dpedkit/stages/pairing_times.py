@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from dpedkit.stages.matching import match_in_order
 from dpedkit.types import F64, I64
@@ -29,7 +28,7 @@ _PEAKS = 12  # of each histogram, that are matched once
 _REFINED = 6  # of those, that are worth more
 _ROUNDS = 6
 _SIGMAS = 6.0
-_LEAST_S = 0.05  # what release lags vary by, at least
+_LEAST_S = 0.1  # what release lags vary by, at least
 _AS_GOOD = 0.8
 _LINE_POINTS = 300
 
@@ -174,8 +173,10 @@ class _Matcher:
 
     def _tolerance(self, left: F64) -> float:
         """Return how far apart photos of a shot are at most, as the matches themselves show it."""
-        shown = _SIGMAS * _sigma(left) + _LEAST_S + 2 * self._step
-        return float(min(self._within, shown)) if len(left) > 2 else self._within
+        if len(left) < 3:
+            return self._within
+        shown = _SIGMAS * (1 + 4 / len(left)) * _sigma(left)  # a few differences show less than there is
+        return float(min(self._within, shown + _LEAST_S + 2 * self._step))
 
 
 def _peaks(differences: F64, width: float) -> list[float]:
@@ -194,14 +195,30 @@ def _peaks(differences: F64, width: float) -> list[float]:
 
 
 def _line(at: F64, apart: F64) -> tuple[float, float]:
-    """Return the level at 0 and the slope of differences over time, whatever a few of them are (Theil and Sen)."""
+    """Return the level at 0 and the slope of differences over time, whatever a few of them are.
+
+    The slope is the median of those between any two, weighted by how far these lie apart (Jaeckel, 1972): where a gap
+    divides a session, those that tell the drift may be the fewer. What lies further apart than most counts no more than
+    that: over days, photos that do not belong together are the far ones.
+    """
     if len(at) < 4 or np.ptp(at) == 0:
         return float(np.median(apart)), 0.0
     some = np.linspace(0, len(at) - 1, min(len(at), _LINE_POINTS)).astype(np.int64)
-    found = stats.theilslopes(apart[some], at[some])
-    known = found[3] - found[2] < _DRIFT_KNOWN
-    slope = float(np.clip(found[0], -_MOST_DRIFT, _MOST_DRIFT)) if known else 0.0
+    x, y = at[some], apart[some]
+    first, second = np.triu_indices(len(some), 1)
+    span = x[second] - x[first]
+    slopes = np.divide(y[second] - y[first], span, out=np.zeros_like(span), where=span > 0)
+    slope = float(np.clip(_weighted_median(slopes, np.minimum(span, np.median(span))), -_MOST_DRIFT, _MOST_DRIFT))
+    deviation = _sigma(y - slope * x) / float(np.linalg.norm(x - x.mean()))
+    if 4 * deviation > _DRIFT_KNOWN:
+        slope = 0.0
     return float(np.median(apart - slope * at)), slope
+
+
+def _weighted_median(values: F64, weights: F64) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(reached, reached[-1] / 2)]])
 
 
 def _sigma(values: F64) -> float:
