@@ -134,3 +134,13 @@ def set_scale(workspace: Path, scale: float) -> None:
     """Make the simulated cameras take smaller photos, which are quicker to render and to align."""
     rig = workspace / "rigs" / "tripod.toml"
     rig.write_text(rig.read_text().replace("scale = 0.25", f"scale = {scale}"))
+
+
+def mount(place: Path, megabytes: int, *more: str) -> list[str | Path]:
+    """Return the command that makes a folder a disk of so many megabytes, as root."""
+    return ["mount", "-t", "tmpfs", "-o", ",".join([f"size={megabytes}m", *more]), "tmpfs", place]
+
+
+def enlarge(place: Path) -> None:
+    """Give such a disk 100 megabytes."""
+    subprocess.run(mount(place, 100, "remount"), check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from small_photos import photo
@@ -20,8 +21,11 @@ from dpedkit.db import (
     open_corpus,
     write_shard,
 )
+from dpedkit.executor import Workers
+from dpedkit.progress import Silent
+from dpedkit.stages.exporting import ExportReport, Wanted, export
 from dpedkit.types import U8
-from dpedkit.workspace import create_workspace
+from dpedkit.workspace import create_workspace, find_workspace
 
 SESSION, SCENE, SERIAL = "20260501-grandmas-garden", "behind the shed", "SN-0815-4711"
 SPLITS: tuple[SplitName, ...] = ("train", "train", "train", "val", "test")
@@ -72,6 +76,13 @@ def make_corpus(
                 made.pixels.update({name: (pixels[row, 0], pixels[row, 1]) for row, name in enumerate(keys[:each])})
                 made.home.update(dict.fromkeys(keys[:each], (phone, split)))
     return made
+
+
+def hand_on(root: Path, target: Path, layout: str, *, dry_run: bool = False, **wanted: Any) -> ExportReport:
+    """`dpedkit export` in this process."""
+    asked = Wanted(layout=layout, **wanted)
+    workspace = find_workspace(root)
+    return export(workspace, target, asked, dry_run=dry_run, workers=Workers(1), progress=Silent())
 
 
 def _photo(folder: Path, number: int, device: str) -> PhotoRecord:

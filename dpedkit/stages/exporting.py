@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -20,7 +21,7 @@ from dpedkit.executor import Outcome, Workers, run_parallel
 from dpedkit.files import storage_error
 from dpedkit.progress import Progress
 from dpedkit.stages.exporting_card import card
-from dpedkit.stages.exporting_folder import Unfinished, Written, unfinished
+from dpedkit.stages.exporting_folder import Unfinished, Written, part_of, unfinished
 from dpedkit.stages.exporting_pairs import ExportedPairs, counts, only
 from dpedkit.types import U8, Json
 from dpedkit.workspace import Workspace
@@ -105,6 +106,7 @@ def export(
         StorageError: the disk is full; what was finished stays.
     """
     exporter = find_exporter(wanted.layout)
+    target = target.resolve()
     with open_corpus(workspace.root, workspace.settings.database) as corpus:
         every = corpus.listing(wanted.snapshot, phones=wanted.phones, splits=wanted.splits, where=wanted.where)
     listing, left_out = only(every, frozenset(exporter.splits)), counts(only(every, _beside(exporter)))
@@ -114,11 +116,13 @@ def export(
         folder=str(target), layout=wanted.layout, hash=listing.hash, patches=record["patches"], left_out=left_out
     )
     report.there = _is_there(target, record["request"])
+    if report.there and not dry_run:
+        shutil.rmtree(part_of(target), ignore_errors=True)  # of one that was killed just after it was done
     if dry_run or report.there:
         return report
     pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
     progress.start("export", sum(pairs.parts.values()))
-    with unfinished(target.resolve(), record["request"]) as folder:
+    with unfinished(target, record["request"]) as folder:
         labels = _write_batches(exporter, pairs, workspace.patches, folder, workers, progress)
         sizes = sorted({int(size) for part in listing.parts.values() for size in part["size"].unique()})
         others = [
@@ -126,7 +130,7 @@ def export(
             folder.write(CARD, card(exporter, record, listing.devices, sizes).encode()),
             folder.write(RECORD, f"{json.dumps(record, indent=2)}\n".encode()),
         ]
-        written = folder.finish(target.resolve(), labels, others)
+        written = folder.finish(target, labels, others)
     report.files, report.size_bytes = len(written), sum(file.size_bytes for file in written)
     progress.done(f"{report.files} files, {report.size_bytes / 1e6:.1f} MB")
     return report

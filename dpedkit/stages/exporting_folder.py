@@ -105,7 +105,7 @@ class Unfinished:
 
 
 def part_of(target: Path) -> Path:
-    """Return the folder that an export to `target` is made in."""
+    """Return the folder that an export to `target` is made in; once it is finished, all there may be is its lock."""
     return target.with_name(f".{target.name}.part")
 
 

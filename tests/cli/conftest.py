@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, set_scale
+from command_line import CommandLine, mount, set_scale
 
 STAGES = {
     "captured": [["init", ".", "--rig", "simulated"], ["capture", "--shots", "4", "--scene", "yard"]],
@@ -58,6 +59,17 @@ def finished(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Call
 def workspace(finished: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """Return a copy of such a workspace for this test alone."""
     return lambda stage: copy_workspace(finished(stage), tmp_path / "ws")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty file system of 4 MB; `enlarge` gives it 100."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.name != "posix" or subprocess.run(mount(place, 4), capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def copy_workspace(source: Path, target: Path) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, shards, tree
+from command_line import CommandLine, enlarge, shards, tree
 
 Stages = Callable[[str], Path]
 
@@ -162,21 +161,6 @@ def test_a_missing_extra_says_how_to_get_it(
     assert pip in done.stdout + done.stderr
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """An empty file system of 4 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if os.name != "posix" or subprocess.run(mount(place, 4), capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def mount(place: Path, megabytes: int, *more: str) -> list[str | Path]:
-    return ["mount", "-t", "tmpfs", "-o", ",".join([f"size={megabytes}m", *more]), "tmpfs", place]
-
-
 def test_a_full_disk_loses_nothing(cli: CommandLine, finished: Stages, small_disk: Path) -> None:
     source = finished("aligned")
     root = small_disk / "ws"
@@ -188,7 +172,7 @@ def test_a_full_disk_loses_nothing(cli: CommandLine, finished: Stages, small_dis
     error = cli.error("build-patches", cwd=root, code=1)
     assert "no space left" in error
     assert "free some space and run the same command again" in error
-    subprocess.run(mount(small_disk, 100, "remount"), check=True)
+    enlarge(small_disk)
     written = shards(root)
     assert all(name == f"{digest}.npy" for name, digest in written.items())
     report = cli.json("build-patches", cwd=root)

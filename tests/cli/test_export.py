@@ -12,13 +12,9 @@ import numpy as np
 import pytest
 from command_line import CommandLine, tree
 from PIL import Image
-from small_corpus import SCENE, SERIAL, SESSION, SmallCorpus, make_corpus
+from small_corpus import SCENE, SERIAL, SESSION, SmallCorpus, hand_on, make_corpus
 
 from dpedkit.db import open_corpus
-from dpedkit.executor import Workers
-from dpedkit.progress import Silent
-from dpedkit.stages.exporting import Wanted, export
-from dpedkit.workspace import find_workspace
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +29,7 @@ def exported(corpus: SmallCorpus) -> Any:
     def run(layout: str) -> Path:
         target = corpus.root.parent / layout
         if not target.exists():
-            export(
-                find_workspace(corpus.root),
-                target,
-                Wanted(layout=layout),
-                dry_run=False,
-                workers=Workers(1),
-                progress=Silent(),
-            )
+            hand_on(corpus.root, target, layout)
         return target
 
     return run
