@@ -26,18 +26,24 @@ export class Grid {
   async restore() {
     const said = address.read();
     for (const [name, id] of Object.entries(FIELDS)) find(id).value = said[name] ?? first(find(id));
-    const offset = Number(said.offset ?? 0);
-    const same = this.chosen.offset === offset && Object.keys(FIELDS).every((name) => this.chosen[name] === find(FIELDS[name]).value);
-    if (!same) await this.load(offset);
+    const wanted = { ...this.filters(), offset: Number(said.offset ?? 0) };
+    if (!Object.entries(wanted).every(([name, value]) => this.chosen[name] === value)) await this.load(this.ask(wanted));
     return said.pair;
   }
 
-  async apply() { if (await this.load(0)) address.go(this.chosen); }
+  filters() { return Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, find(id).value])); }
+
+  async apply() { if (await this.load(this.ask({ ...this.filters(), offset: 0 }))) address.go(this.chosen); }
 
   // The next page follows what is left of this one: pairs that were decided may be found no more.
   async turn(by) {
-    const after = by > 0 ? { after: this.pairs.map((pair) => pair.id).join() } : {};
-    return this.load(by > 0 ? this.offset : Math.max(0, this.offset - this.size), after);
+    return this.load(by > 0 ? this.following() : this.ask({ ...this.chosen, offset: Math.max(0, this.offset - this.size) }));
+  }
+
+  // Asked for when the end of this page is near: it is there when it is turned.
+  following() {
+    this.next ??= this.ask(this.chosen, { after: this.pairs.map((pair) => pair.id).join() });
+    return this.next;
   }
 
   async leaf(by) { if (await this.turn(by)) { address.go(this.chosen); window.scrollTo(0, 0); } }
@@ -51,18 +57,35 @@ export class Grid {
     return this.pairs.at(by > 0 ? 0 : -1) ?? null;
   }
 
-  async load(offset, after = {}) {
-    const problem = find("#problem"), chosen = Object.fromEntries(Object.entries(FIELDS).map(([name, id]) => [name, find(id).value]));
+  // The pairs beside one in a direction, as far as they are known; the next page is asked for where this one ends.
+  after(pair, way, count) {
+    const at = this.pairs.indexOf(pair), found = [];
+    for (let step = 1; step <= count && this.pairs[at + step * way]; step += 1) found.push(this.pairs[at + step * way]);
+    if (found.length < count && way > 0 && this.offset + this.pairs.length < this.count) this.following().catch(() => { this.next = null; });
+    return found;
+  }
+
+  ask(chosen, after = {}) {
+    return get("/api/pairs", { ...chosen, ...after }).then((found) => ({ ...found, chosen: { ...chosen, offset: found.offset } }));
+  }
+
+  // Show what was asked for, unless something else was meanwhile; resolves to whether it is shown.
+  async load(asked) {
+    const problem = find("#problem");
     let found;
+    this.next = null;
+    this.asked = asked;
     try {
-      found = await get("/api/pairs", { ...chosen, offset, ...after });
+      found = await asked;
     } catch (error) {
+      if (asked !== this.asked) return false;
       problem.textContent = [error.pointed, error.message, error.pointed ? "" : error.remedy].filter(Boolean).join("\n");
       problem.hidden = false;
       return false;
     }
+    if (asked !== this.asked) return false;
     problem.hidden = true;
-    Object.assign(this, { pairs: found.pairs, count: found.count, offset: found.offset, size: found.limit, chosen: { ...chosen, offset: found.offset } });
+    Object.assign(this, { pairs: found.pairs, count: found.count, offset: found.offset, size: found.limit, chosen: found.chosen });
     this.draw();
     return true;
   }

@@ -25,7 +25,7 @@ export class Viewer {
     this.batches = []; // what this tab decided, for undo
     this.shown = { mask: false, patches: false };
     this.pair = null;
-    this.saving = false;
+    this.saving = this.stepping = false;
     this.listen();
   }
 
@@ -59,10 +59,9 @@ export class Viewer {
     this.title();
     this.explain();
     if (!(await this.redraw())) return;
-    const at = this.grid.pairs.indexOf(pair);
-    for (let ahead = 1; ahead <= AHEAD; ahead += 1) this.stage.ahead(this.grid.pairs[at + ahead * way]);
-    this.stage.ahead(this.grid.pairs[at - way]);
-    setTimeout(() => { if (pair === this.pair) this.fill(pair, this.grid.pairs[at + way]); }, PAUSE_MS);
+    const next = this.grid.after(pair, way, AHEAD);
+    for (const one of [...next, ...this.grid.after(pair, -way, 1)]) this.stage.ahead(one);
+    setTimeout(() => { if (pair === this.pair) this.fill(pair, next[0]); }, PAUSE_MS);
   }
 
   async redraw() {
@@ -155,7 +154,9 @@ export class Viewer {
 
   // Resolves to whether there was another pair.
   async step(by) {
-    const pair = await this.grid.beside(this.pair, by);
+    if (this.stepping) return true; // another page is on its way
+    this.stepping = true;
+    const pair = await this.grid.beside(this.pair, by).finally(() => { this.stepping = false; });
     if (pair === undefined) return false; // an error, which the grid shows
     this.say(pair ? "" : by > 0 ? "this is the last pair" : "this is the first pair");
     if (pair) this.open(pair, by);
