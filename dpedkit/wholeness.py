@@ -19,8 +19,8 @@ _COMPRESSION, _DEFLATED = 259, (8, 32946)  # TIFF 6.0 and Adobe's technical note
 _STRIPS, _TILES = (273, 279), (324, 325)  # where they are, how long
 _AT_ONCE = 1 << 20
 _GRAY = range(127, 130)  # all coefficients zero, in any colour space of JPEG
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # T.81, B.1.1: neither a stuffed byte of a scan nor a restart
-_SCAN, _END = 0xDA, 0xD9
+MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # T.81, B.1.1: neither a stuffed byte of a scan nor a restart
+SCAN, END = 0xDA, 0xD9
 _ALONE = (0x01, 0xD8)  # without a length
 _ZEROS = bytes(64)
 _MORE = bytes(range(1, 255)) * 2  # codes of something, whatever the tables
@@ -89,13 +89,13 @@ def _scan_ends(data: bytes) -> tuple[list[int], bool]:
     """Return where the scans of a file's first picture end, and whether its end marker is there."""
     ends: list[int] = []
     at, in_scan = 2, False
-    while found := _MARKER.search(data, at):
+    while found := MARKER.search(data, at):
         if in_scan:
             ends.append(found.start())
         code, at = found.group()[-1], found.end()
-        if code == _END:
+        if code == END:
             return ends, True
-        in_scan = code == _SCAN
+        in_scan = code == SCAN
         if code not in _ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
     return ends, False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from small_photos import photo
+from small_photos import photo, raw
 
 from dpedkit.db import (
     AlignmentRecord,
@@ -27,7 +27,7 @@ from dpedkit.stages.exporting import ExportReport, Wanted, export
 from dpedkit.types import U8
 from dpedkit.workspace import create_workspace, find_workspace
 
-SESSION, SCENE, SERIAL = "20260501-grandmas-garden", "behind the shed", "SN-0815-4711"
+SESSION, SCENE, SERIAL, OWNER = "20260501-grandmas-garden", "behind the shed", "SN-0815-4711", "G. Mother"
 SPLITS: tuple[SplitName, ...] = ("train", "train", "train", "val", "test")
 
 
@@ -86,10 +86,13 @@ def hand_on(root: Path, target: Path, layout: str, *, dry_run: bool = False, **w
 
 
 def _photo(folder: Path, number: int, device: str) -> PhotoRecord:
-    path = folder / SESSION / f"{number:04d}_{device}.jpg"
+    """A JPEG, but one of the DSLR's is RAW alone."""
+    is_raw = (device, number) == ("dslr", 4)
+    path = folder / SESSION / f"{number:04d}_{device}.{'dng' if is_raw else 'jpg'}"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(photo(hash_of(f"{number} {device}"), 10.0 * number, place=(-33.5, 18.25)))
-    data = path.read_bytes()
+    seed = hash_of(f"{number} {device}")
+    data = raw(seed) if is_raw else photo(seed, 10.0 * number, place=(-33.5, 18.25)) + OWNER.encode()
+    path.write_bytes(data)
     relative = path.relative_to(folder.parent).as_posix()
     return PhotoRecord(device, relative, hashlib.sha256(data).hexdigest(), len(data), 64, 48, latitude=-33.5)
 

@@ -20,6 +20,7 @@ GROUND = (
     "measures",
     "pair_measures",
     "profiles",
+    "stripping",
     "wholeness",
     "raw",
     "settings",

@@ -2,6 +2,7 @@
 
     PHONE/training_data/{PHONE,canon}/N.jpg         what is in train
     PHONE/test_data/patches/{PHONE,canon}/N.jpg     what is in test; there is no place for val
+    PHONE/test_data/full_size_test_images/N.jpg     whole photos of the phone that are in test
 
 Their `load_dataset.py` counts the files of a folder and opens 0.jpg, 1.jpg and so on, 100 x 100 px each. The files are
 JPEGs of the highest quality, with all of the colour: docs/corpus.md says what that costs.
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 
-from dpedkit.db.exporters.exporter import Exporter, Pair
+from dpedkit.db.exporters.exporter import Exporter, Pair, WholePhoto
 from dpedkit.images import encode_jpeg
 from dpedkit.types import U8
 
@@ -36,6 +37,12 @@ class Dped(Exporter):
             "phone_file": f"{folder}/{pair.phone}/{pair.number}.jpg",
             "dslr_file": f"{folder}/canon/{pair.number}.jpg",
         }
+
+    def photo(self, photo: WholePhoto) -> str:
+        """Return the place of a phone's photos in test: there is none for others."""
+        if photo.role != "phone" or photo.split != "test":
+            return ""
+        return f"{photo.device}/test_data/full_size_test_images/{photo.number}"
 
     def usage(self, phones: Sequence[str]) -> str:
         """Return how the authors' code reads it."""

@@ -34,6 +34,22 @@ class Pair:
         return f"{self.number:06d}"
 
 
+@dataclass(frozen=True, slots=True)
+class WholePhoto:
+    """A photo that exported patches are from, as a layout knows it.
+
+    role    "phone" or "dslr"
+    shot    as the facts of its pairs name it
+    number  among the device's photos in its split, from 0
+    """
+
+    device: str
+    role: str
+    split: SplitName
+    shot: str
+    number: int
+
+
 class Exporter(ABC):
     """A layout. It is made without arguments, and goes to worker processes as it is.
 
@@ -65,6 +81,10 @@ class Exporter(ABC):
     @abstractmethod
     def usage(self, phones: Sequence[str]) -> str:
         """Return a passage in Markdown for the card: what is where, and how it is read."""
+
+    def photo(self, photo: WholePhoto) -> str:
+        """Return the path of a whole photo, without its ending; "": the layout has no place for it."""
+        return f"photos/{photo.shot}/{photo.device}"
 
     def line(self, pair: Pair) -> str:
         """Return a pair's line of that list."""

@@ -26,7 +26,10 @@ _SPLITS = ("train", "val", "test")
     "--split", "splits", multiple=True, type=click.Choice(_SPLITS), help="Only this split; may be given again."
 )
 @where_option
-@click.option("--keep-private", is_flag=True, help="Keep serial numbers, scenes and the names of shots.")
+@click.option(
+    "--keep-private", is_flag=True, help="Keep what photos tell, serial numbers, scenes and the names of shots."
+)
+@click.option("--photos", is_flag=True, help="Whole photos, too, where the layout has a place for them.")
 @click.option("--licence", default="", metavar="TEXT", help='For the card, such as "cc-by-4.0".')
 @jobs_option
 @dry_run_option
@@ -40,7 +43,8 @@ def export(app: App, /, layout: str, folder: Path, jobs: int | None, dry_run: bo
     hf          Hugging Face's image folder, for `datasets`
     webdataset  tar files of 1,000 pairs
 
-    What leaves is told by README.md, manifest.jsonl and SHA256SUMS in the folder.
+    What leaves is told by README.md, manifest.jsonl and SHA256SUMS in the folder. Places, times, serial numbers and
+    names are left out, unless --keep-private.
 
     \b
     dpedkit export basicsr ~/out --dry-run
@@ -70,16 +74,18 @@ def _show(app: App, report: ExportReport, *, dry_run: bool) -> None:
     for phone, splits in report.patches.items():
         shown.add_row(phone, *(str(splits.get(split, 0)) for split in _SPLITS))
     total = sum(sum(splits.values()) for splits in report.patches.values())
+    what = listed(total, "pair") + (f" and {listed(report.photos, 'photo')}" if report.photos else "")
     left = [
         f"left out: {listed(count, 'pair')} of {phone} in {split}, for which {report.layout} has no place"
         for phone, splits in report.left_out.items()
         for split, count in splits.items()
     ]
+    left += [f"left out: {path}: {why}" for path, why in report.photos_left_out.items()]
     if report.there:
         last = f"{report.folder} is this export already: `sha256sum -c SHA256SUMS` there checks it"
     elif dry_run:
-        last = f"{listed(total, 'pair')} would be written to {report.folder}"
+        last = f"{what} would be written to {report.folder}"
     else:
         size = f"{report.size_bytes / 1e6:.1f} MB"
-        last = f"{listed(total, 'pair')} in {report.folder}: {listed(report.files, 'file')}, {size}"
+        last = f"{what} in {report.folder}: {listed(report.files, 'file')}, {size}"
     app.show(report, shown, *left, last, f"list of patches {report.hash[:12]}")

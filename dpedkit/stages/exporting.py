@@ -11,23 +11,23 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
-from dpedkit.db import Listing, SplitName, open_corpus, open_shard
+from dpedkit.db import Listing, SplitName, open_corpus
 from dpedkit.db.exporters import find_exporter
-from dpedkit.db.exporters.exporter import Exporter, Pair
+from dpedkit.db.exporters.exporter import Exporter
 from dpedkit.errors import UsageError
-from dpedkit.executor import Outcome, Workers, run_parallel
+from dpedkit.executor import Workers
 from dpedkit.files import storage_error
 from dpedkit.progress import Progress
+from dpedkit.stages.exporting_batches import carry_out, pair_tasks, write_pairs
 from dpedkit.stages.exporting_card import card
 from dpedkit.stages.exporting_folder import Unfinished, Written, part_of, unfinished
 from dpedkit.stages.exporting_pairs import ExportedPairs, counts, only
-from dpedkit.types import U8, Json
+from dpedkit.stages.exporting_photos import PHOTOS, Photos, find_photos, models, write_photos
+from dpedkit.types import Json
 from dpedkit.workspace import Workspace
 
-WORTH_WORKERS = 1000
-"""More pairs than these go to worker processes: fewer are written before those have started."""
+WORTH_PAIRS, WORTH_PHOTOS = 1000, 100
+"""More than these go to worker processes: fewer are written before those have started."""
 
 MANIFEST, CARD, RECORD = "manifest.jsonl", "README.md", "export.json"
 
@@ -45,6 +45,7 @@ class Wanted:
     where         of what is in use, what a query finds
     keep_private  shots by their own names, scenes, serial numbers
     licence       for the card
+    photos        whole photos, too
     """
 
     layout: str
@@ -54,6 +55,7 @@ class Wanted:
     where: str = ""
     keep_private: bool = False
     licence: str = ""
+    photos: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class ExportReport:
     hash      of the lists of patches, as a snapshot of them has it
     patches   phone -> split -> how many pairs
     left_out  the same for splits that the layout has no place for
+    photos    whole ones; photos_left_out: path in the workspace -> why
     there     the folder held this very export already: nothing was done
     """
 
@@ -71,27 +74,11 @@ class ExportReport:
     hash: str
     patches: dict[str, dict[str, int]]
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    photos: int = 0
+    photos_left_out: dict[str, str] = field(default_factory=dict)
     files: int = 0
     size_bytes: int = 0
     there: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some pairs of one phone and split, for a worker process.
-
-    places  (shard, row) of each
-    """
-
-    label: str
-    exporter: Exporter
-    pairs: tuple[Pair, ...]
-    places: tuple[tuple[str, int], ...]
-    shards: Path
-    into: Unfinished
-
-    def __str__(self) -> str:
-        return self.label
 
 
 def export(
@@ -111,49 +98,45 @@ def export(
         every = corpus.listing(wanted.snapshot, phones=wanted.phones, splits=wanted.splits, where=wanted.where)
     listing, left_out = only(every, frozenset(exporter.splits)), counts(only(every, _beside(exporter)))
     _check_fit(exporter, wanted, listing)
-    record = _record(workspace, wanted, listing, left_out)
+    pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
+    photos = (
+        find_photos(workspace, exporter, listing, pairs, keep_private=wanted.keep_private)
+        if wanted.photos
+        else Photos()
+    )
+    record = _record(workspace, wanted, listing, left_out, len(photos.originals))
     report = ExportReport(
-        folder=str(target), layout=wanted.layout, hash=listing.hash, patches=record["patches"], left_out=left_out
+        folder=str(target),
+        layout=wanted.layout,
+        hash=listing.hash,
+        patches=record["patches"],
+        left_out=left_out,
+        photos=len(photos.originals),
+        photos_left_out=photos.left_out,
     )
     report.there = _is_there(target, record["request"])
     if report.there and not dry_run:
         shutil.rmtree(part_of(target), ignore_errors=True)  # of one that was killed just after it was done
     if dry_run or report.there:
         return report
-    pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
-    progress.start("export", sum(pairs.parts.values()))
+    progress.start("export", sum(pairs.parts.values()) + len(photos.originals))
     with unfinished(target, record["request"]) as folder:
-        labels = _write_batches(exporter, pairs, workspace.patches, folder, workers, progress)
+        tasks = pair_tasks(exporter, pairs, workspace.patches, folder)
+        labels = carry_out(write_pairs, tasks, folder, worth=WORTH_PAIRS, workers=workers, progress=progress)
+        tasks = photos.tasks(folder, keep_private=wanted.keep_private)
+        labels += carry_out(write_photos, tasks, folder, worth=WORTH_PHOTOS, workers=workers, progress=progress)
         sizes = sorted({int(size) for part in listing.parts.values() for size in part["size"].unique()})
+        told = models(workspace, listing)
+        devices = {name: {**facts, "model": facts["model"] or told[name]} for name, facts in listing.devices.items()}
         others = [
-            *_write_lists(exporter, pairs, folder),
-            folder.write(CARD, card(exporter, record, listing.devices, sizes).encode()),
+            *_write_lists(exporter, pairs, photos, folder),
+            folder.write(CARD, card(exporter, record, devices, sizes).encode()),
             folder.write(RECORD, f"{json.dumps(record, indent=2)}\n".encode()),
         ]
         written = folder.finish(target, labels, others)
     report.files, report.size_bytes = len(written), sum(file.size_bytes for file in written)
     progress.done(f"{report.files} files, {report.size_bytes / 1e6:.1f} MB")
     return report
-
-
-def write_batch(batch: Batch) -> int:
-    """Make a batch's files and note them; return how many there are.
-
-    Raises:
-        CorpusError: a shard is missing or broken.
-        StorageError: the disk is full.
-    """
-    phone, dslr = _pixels(batch)
-    written = [batch.into.write(path, data) for path, data in batch.exporter.files(batch.pairs, phone, dslr)]
-    batch.into.note(batch.label, written)
-    return len(written)
-
-
-def _pixels(batch: Batch) -> tuple[U8, U8]:
-    """Return the pixels of a batch, [N, S, S, 3] each."""
-    shards = {name: open_shard(batch.shards, name) for name in {shard for shard, _ in batch.places}}
-    both = np.stack([shards[shard][row] for shard, row in batch.places])
-    return both[:, 0], both[:, 1]
 
 
 def _beside(exporter: Exporter) -> frozenset[SplitName]:
@@ -176,13 +159,16 @@ def _check_fit(exporter: Exporter, wanted: Wanted, listing: Listing) -> None:
             )
 
 
-def _record(workspace: Workspace, wanted: Wanted, listing: Listing, left_out: dict[str, dict[str, int]]) -> Json:
+def _record(
+    workspace: Workspace, wanted: Wanted, listing: Listing, left_out: dict[str, dict[str, int]], photos: int
+) -> Json:
     """Return what export.json will hold; `request` stands for all of it, and for what is not told."""
     record = {
         **asdict(wanted),
         "hash": listing.hash,
         "patches": counts(listing),
         "left_out": left_out,
+        "photos": photos,
         "made": {"split": workspace.settings.split.model_dump(), **listing.made},
         "dpedkit": version("dpedkit"),
     }
@@ -211,37 +197,8 @@ def _is_there(target: Path, request: str) -> bool:
     raise UsageError(f"{target} holds something else already", "choose a new folder, or remove this one")
 
 
-def _write_batches(
-    exporter: Exporter, pairs: ExportedPairs, shards: Path, folder: Unfinished, workers: Workers, progress: Progress
-) -> list[str]:
-    """Write what is not written yet, in parallel; return the names of all batches, in order."""
-    ranges = {
-        f"{phone} {split} {start}": ((phone, split), start, min(start + exporter.batch, count))
-        for (phone, split), count in pairs.parts.items()
-        for start in range(0, count, exporter.batch)
-    }
-
-    def missing() -> Iterator[Batch]:
-        for label, (part, start, stop) in ranges.items():
-            if folder.noted(label):
-                progress.advance(stop - start)
-                continue
-            chosen = tuple(pairs.pairs(part, start, stop))
-            yield Batch(label, exporter, chosen, pairs.places(part, start, stop), shards, folder)
-
-    if sum(pairs.parts.values()) > WORTH_WORKERS:
-        outcomes = run_parallel(write_batch, missing(), workers=workers, say=progress.say)
-    else:
-        outcomes = (Outcome(batch, write_batch(batch), None) for batch in missing())
-    for outcome in outcomes:
-        if outcome.error is not None:
-            raise outcome.error  # an export is whole or not at all
-        progress.advance(len(outcome.item.pairs))
-    return list(ranges)
-
-
-def _write_lists(exporter: Exporter, pairs: ExportedPairs, folder: Unfinished) -> Iterator[Written]:
-    """Write the manifest and the lists that the layout's readers want."""
+def _write_lists(exporter: Exporter, pairs: ExportedPairs, photos: Photos, folder: Unfinished) -> Iterator[Written]:
+    """Write the manifests and the lists that the layout's readers want."""
 
     def lines() -> Iterator[str]:
         for part in pairs.parts:
@@ -250,6 +207,8 @@ def _write_lists(exporter: Exporter, pairs: ExportedPairs, folder: Unfinished) -
                 yield json.dumps(line, ensure_ascii=False)
 
     yield folder.write_lines(MANIFEST, lines())
+    if photos.originals:
+        yield folder.write_lines(PHOTOS, photos.manifest())
     for part in pairs.parts if exporter.index else ():
         path = exporter.index.format(phone=part[0], split=exporter.splits[part[1]])
         yield folder.write_lines(path, (exporter.line(pair) for pair in pairs.pairs(part)))

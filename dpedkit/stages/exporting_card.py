@@ -36,12 +36,13 @@ def card(exporter: Exporter, record: Json, devices: Mapping[str, Mapping[str, st
             "`manifest.jsonl` has a line for each pair: where it is, its key, shot, place in the phone's photo, scores "
             "and the SHA-256 of both photos. `SHA256SUMS` has all files: `sha256sum -c SHA256SUMS`.",
             "",
+            *_photos(record),
             "## How it was made",
             "",
             *_table(["", ""], _making(record)),
             "## Private data",
             "",
-            _private(keep=record["keep_private"]),
+            _private(record),
             "",
             "## Licence",
             "",
@@ -67,14 +68,21 @@ def _making(record: Json) -> list[list[str]]:
     ]
 
 
-def _private(*, keep: bool) -> str:
-    if keep:
+def _photos(record: Json) -> list[str]:
+    if not record["photos"]:
+        return []
+    told = "as the cameras gave them" if record["keep_private"] else "of whose EXIF orientation and exposure are left"
+    return [f"{record['photos']} whole photos, {told}; `photos.jsonl` has a line for each.", ""]
+
+
+def _private(record: Json) -> str:
+    if record["keep_private"]:
         return (
             "Shots go by the names that their owner gave them, and serial numbers are told: think before handing it on."
         )
     return (
-        "The files hold pixels and scores alone: no EXIF, no places, no serial numbers, no times. Shots are numbers. "
-        "The SHA-256 of a photo tells who has that very photo that it was used, and nothing to others."
+        "There are no places, no times, no serial numbers, no names of people and no maker notes in these files. Shots "
+        "are numbered. The SHA-256 of a photo tells who has that very photo that it was used, and nothing to others."
     )
 
 

@@ -23,12 +23,13 @@ class ExportedPairs:
     Shots go by numbers: their keys begin with the name of a session, which tells when it was, or what its owner wrote.
 
     keep_private  shots by their keys, and their scenes
+    shots         a shot's key -> what it goes by
     """
 
     def __init__(self, listing: Listing, *, keep_private: bool) -> None:
         self._listing = listing
         keys = sorted({str(shot) for part in listing.parts.values() for shot in part["shot"].unique()})
-        self._shots = {key: key if keep_private else f"{number:06d}" for number, key in enumerate(keys)}
+        self.shots = {key: key if keep_private else f"{number:06d}" for number, key in enumerate(keys)}
         columns = next(iter(listing.parts.values())).columns
         self._scores = [name for name in map(str, columns) if name not in (*_ALWAYS, *_PHOTOS, *_NEVER)]
         self._complete = [
@@ -60,7 +61,7 @@ class ExportedPairs:
 
     def _told(self, part: Part, start: int, stop: int | None, columns: tuple[str, ...]) -> list[dict[str, Any]]:
         frame = self._listing.parts[part].iloc[start:stop][list(columns)].astype(object)
-        frame = frame.where(frame.notna(), None).assign(shot=lambda rows: rows["shot"].map(self._shots))
+        frame = frame.where(frame.notna(), None).assign(shot=lambda rows: rows["shot"].map(self.shots))
         cells = zip(*(frame[name].tolist() for name in columns), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in cells]
 

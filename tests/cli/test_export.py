@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from command_line import CommandLine, tree
 from PIL import Image
-from small_corpus import SCENE, SERIAL, SESSION, SmallCorpus, hand_on, make_corpus
+from small_corpus import OWNER, SCENE, SERIAL, SESSION, SmallCorpus, hand_on, make_corpus
 
 from dpedkit.db import open_corpus
+from dpedkit.errors import CorpusError
+from dpedkit.images import read_meta
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +184,54 @@ def test_everything_is_told_and_nothing_private(corpus: SmallCorpus, exported: A
     for path in tree(out):
         data = (out / path).read_bytes()
         assert not any(word.encode() in data for word in (SESSION, SCENE, SERIAL, "Exif", str(corpus.root)))
+
+
+def test_whole_photos_leave_without_what_is_private(corpus: SmallCorpus, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = hand_on(corpus.root, out, "basicsr", photos=True)
+    (left_out,) = report.photos_left_out.items()
+    assert left_out == (
+        f"photos/{SESSION}/0004_dslr.dng",
+        "only JPEG and PNG are stripped of what is private without a loss",
+    )
+    told = [json.loads(line) for line in (out / "photos.jsonl").read_text().splitlines()]
+    originals = {digest: corpus.root / path for path, digest in tree(corpus.root).items() if path.endswith(".jpg")}
+    assert {row["original_sha256"] for row in told} == originals.keys()
+    assert {row["file"] for row in told} == {path for path in tree(out) if path.startswith("photos/")}
+    shots = {row["shot"] for row in map(json.loads, (out / "manifest.jsonl").read_text().splitlines())}
+    for row in told:
+        assert (pixels(out / row["file"]) == pixels(originals[row["original_sha256"]])).all()
+        assert row["shot"] in shots
+        data = (out / row["file"]).read_bytes()
+        assert not any(word in data for word in (b"GPS", b"2026:05:01", OWNER.encode()))
+        assert read_meta(out / row["file"]).latitude is None
+    assert subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=out, check=False).returncode == 0
+    assert "14 whole photos, of whose EXIF" in (out / "README.md").read_text()
+    assert hand_on(corpus.root, out, "basicsr", photos=True).there
+
+    hand_on(corpus.root, tmp_path / "mine", "hf", photos=True, keep_private=True)
+    kept = tree(tmp_path / "mine").values()
+    assert originals.keys() < set(kept)
+
+
+def test_dped_has_a_place_for_the_phones_test_photos(cli: CommandLine, corpus: SmallCorpus, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = cli.json("export", "dped", out, "--photos", "--phone", "sony", "--jobs", "1", cwd=corpus.root)
+    assert (report["photos"], report["photos_left_out"]) == (1, {})
+    photo = out / "sony" / "test_data" / "full_size_test_images" / "0.jpg"
+    assert (pixels(photo) == pixels(corpus.root / "photos" / SESSION / "0005_sony.jpg")).all()
+    again = hand_on(corpus.root, tmp_path / "again", "dped", photos=True, phones=("sony",))
+    assert again.photos == 1
+    assert tree(out) == tree(tmp_path / "again")
+
+
+def test_a_photo_that_is_not_what_it_was_is_not_handed_on(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "ws", size=16).root
+    photo = root / "photos" / SESSION / "0001_sony.jpg"
+    photo.write_bytes(photo.read_bytes() + b"more")
+    with pytest.raises(CorpusError, match=r"0001_sony\.jpg has changed"):
+        hand_on(root, tmp_path / "out", "hf", photos=True)
+    photo.unlink()
+    with pytest.raises(CorpusError, match=r"0001_sony\.jpg is missing"):
+        hand_on(root, tmp_path / "out", "hf", photos=True)
+    assert not (tmp_path / "out").exists()

@@ -134,7 +134,7 @@ def test_what_cannot_be_is_refused(
 
 def test_a_full_disk_costs_nothing_that_was_finished(small_disk: Path, tmp_path: Path) -> None:
     root = make_corpus(tmp_path / "ws", each=80, size=16).root
-    with pytest.raises(StorageError, match="no space left for .*\\.png") as refused:
+    with pytest.raises(StorageError, match=r"no space left for .*\.png") as refused:
         hand_on(root, small_disk / "out", "basicsr")
     assert "run the same command again" in refused.value.remedy
     assert list((small_disk / ".out.part" / "sums").glob("[!.]*"))
