@@ -1,15 +1,20 @@
-"""The camera driver that docs/extending.md shows is installed as a package of its own, and takes photos."""
+"""What docs/extending.md shows is installed as packages of their own: a driver takes photos, an exporter exports."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line import CommandLine, tree
+from small_corpus import make_corpus
+
+from dpedkit.images import read_rgb
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 RPICAM_STILL = f"""#!{sys.executable}
@@ -33,10 +38,9 @@ def shown(language: str, heading: str) -> str:
     return block[1]
 
 
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """A command line that finds the page's package as pip would have installed it, and the program it fires."""
-    project = tomllib.loads(shown("toml", "The entry point: pyproject.toml"))["project"]
+def install(tmp_path: Path, project_heading: str, file_heading: str) -> CommandLine:
+    """Return a command line that finds a package of the page as pip would have installed it."""
+    project = tomllib.loads(shown("toml", project_heading))["project"]
     ((group, points),) = project["entry-points"].items()
     site = tmp_path / "site"
     record = site / f"{project['name']}-{project['version']}.dist-info"
@@ -44,13 +48,21 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     lines = [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
     (record / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    (site / "commandcam.py").write_text(shown("python", "The file: commandcam.py"))
+    (site / f"{project['name']}.py").write_text(shown("python", file_heading))
+    cli = CommandLine(tmp_path / "home")
+    cli.environment |= {"PYTHONPATH": str(site)}
+    return cli
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> CommandLine:
+    """The camera driver of the page, and the program it fires."""
+    cli = install(tmp_path, "The entry point: pyproject.toml", "The file: commandcam.py")
     program = tmp_path / "bin" / "rpicam-still"
     program.parent.mkdir()
     program.write_text(RPICAM_STILL)
     program.chmod(0o755)
-    cli = CommandLine(tmp_path / "home")
-    cli.environment |= {"PYTHONPATH": str(site), "PATH": f"{program.parent}:{cli.environment['PATH']}"}
+    cli.environment |= {"PATH": f"{program.parent}:{cli.environment['PATH']}"}
     return cli
 
 
@@ -83,3 +95,20 @@ def test_the_examples_mistakes_are_told(installed: CommandLine, tmp_path: Path) 
     )
     done = installed.run("capture", "--rig", "pi", "-q", cwd=root, code=4).stdout
     assert "its program ended with 1" in done
+
+
+def test_the_exporter_exports(tmp_path: Path) -> None:
+    cli = install(tmp_path, "Its entry point: pyproject.toml", "The exporter: sidebyside.py")
+    corpus = make_corpus(tmp_path / "ws")
+    cli.run("export", "sidebyside", "../out", "--phone", "sony", "--jobs", "1", cwd=corpus.root)
+    for split, name in (("train", "train"), ("val", "val"), ("test", "test")):
+        files = sorted((tmp_path / "out" / name).iterdir())
+        pairs = corpus.list("sony", split)  # type: ignore[arg-type]
+        for path, (phone, dslr) in zip(files, pairs, strict=True):
+            assert np.array_equal(read_rgb(path), np.concatenate([phone, dslr], axis=1))
+    assert "--dataset_mode aligned" in (tmp_path / "out" / "README.md").read_text()
+    rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+    assert all((tmp_path / "out" / row["file"]).is_file() for row in rows)
+    told = cli.error("export", "sidebysite", "../other", cwd=corpus.root, code=2)
+    assert "did you mean 'sidebyside'?" in told
+    assert "layouts here: basicsr, dped, hf, sidebyside, webdataset" in told
