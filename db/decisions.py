@@ -40,9 +40,9 @@ def pair_key(shot: Key, phone: Key) -> ColumnElement[str]:
     return shot.concat(":").concat(phone)
 
 
-def not_rejected(patch: Key, pair: Key, shot: Key) -> ColumnElement[bool]:
-    """Whether neither a patch, by its key, nor its pair nor its shot is rejected."""
-    return and_(shot.not_in(_rejected("shot")), pair.not_in(_rejected("pair")), patch.not_in(_rejected("patch")))
+def not_rejected(**keys: Key) -> ColumnElement[bool]:
+    """Whether none of these is rejected: kind -> key, as in `not_rejected(shot=Shot.key)`."""
+    return and_(*(key.not_in(_rejected(kind)) for kind, key in keys.items()))
 
 
 def held(verdict: Key) -> ColumnElement[str]:

@@ -71,7 +71,7 @@ def in_use(phone: str, split: str, where: str = "") -> Query:
         .join(Device, photo.device_id == Device.id)
         .join(Split, photo.shot_id == Split.shot_id)
         .join(Shot, photo.shot_id == Shot.id)
-        .where(not_rejected(Patch.key, pair_key(Shot.key, Device.name), Shot.key))
+        .where(not_rejected(patch=Patch.key, pair=pair_key(Shot.key, Device.name), shot=Shot.key))
         .where(Patch.keep, Alignment.current, is_picture(photo), is_picture(dslr))
         .where(Device.name == phone, Split.split == split)
     )

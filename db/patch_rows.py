@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import CTE, ColumnElement, Connection, func, select
+from sqlalchemy import CTE, ColumnElement, Connection, and_, func, select
 
 from dpedkit.db import queries
 from dpedkit.db.decisions import not_rejected, read_held, verdict_of
 from dpedkit.db.filters import Fields, condition
 from dpedkit.db.frames import read_frame
-from dpedkit.db.schema import Alignment, Patch, Shard
+from dpedkit.db.schema import Alignment, Patch, Shard, Shot
 from dpedkit.db.selecting import Rows, columns_of
 from dpedkit.types import I64
 
@@ -71,7 +71,14 @@ def page_of_patches(connection: Connection, where: str, limit: int, offset: int 
 
 
 def _shared(*which: ColumnElement[bool]) -> CTE:
-    return queries.aligned().where(*which).cte("aligned").prefix_with("MATERIALIZED")
+    """Return what the patches of alignments share, and what was decided of their pairs and shots."""
+    pair, shot = queries.PAIR_KEY, Shot.key
+    decided = (
+        verdict_of("pair", pair).label("pair_verdict"),
+        verdict_of("shot", shot).label("shot_verdict"),
+        not_rejected(pair=pair, shot=shot).label("usable"),
+    )
+    return queries.aligned().add_columns(*decided).where(*which).cte("aligned").prefix_with("MATERIALIZED")
 
 
 def _fields(shared: CTE) -> Fields:
@@ -79,9 +86,9 @@ def _fields(shared: CTE) -> Fields:
     columns = {name: shared.c[name] for name in queries.SHARED} | own
     columns |= {
         "verdict": verdict_of("patch", Patch.key),
-        "pair_verdict": verdict_of("pair", shared.c.pair),
-        "shot_verdict": verdict_of("shot", shared.c.shot),
-        "used": Patch.keep & not_rejected(Patch.key, shared.c.pair, shared.c.shot),
+        "pair_verdict": shared.c.pair_verdict,
+        "shot_verdict": shared.c.shot_verdict,
+        "used": and_(Patch.keep, shared.c.usable, not_rejected(patch=Patch.key)),
     }
     return Fields(columns, "patch", Patch.key)
 
