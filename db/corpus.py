@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import pandas as pd
 from sqlalchemy import Engine, func, select
@@ -26,7 +26,7 @@ from dpedkit.db.pictures import Prefer, preferred, settle
 from dpedkit.db.records import Counts, SplitName
 from dpedkit.db.schema import Alignment, Session, Shard
 from dpedkit.db.schema_runs import Run, Snapshot
-from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows
+from dpedkit.db.selecting import chosen, count, pair_rows, photo_rows, tally
 from dpedkit.db.shards import open_shard
 from dpedkit.db.store import Store
 from dpedkit.errors import CorpusError
@@ -167,6 +167,11 @@ class Corpus:
             if table == "patches":
                 return page_of_patches(connection, where, 0)[0]
             return count(connection, photo_rows() if table == "photos" else pair_rows(), where)
+
+    def tally_pairs(self, column: str, where: str = "") -> dict[Any, int]:
+        """Return how many pairs a query finds by their value in a column, None for those without; raises as `pairs`."""
+        with reading(self._engine) as connection:
+            return tally(connection, pair_rows(), where, column)
 
     def columns(self, table: Table) -> dict[str, str]:
         """Return what a query may ask of photos, pairs or patches: column -> "number", "text" or "truth"."""

@@ -67,3 +67,10 @@ def count(connection: Connection, rows: Rows, where: str) -> int:
     """Return how many rows a query finds; raises as `chosen` does."""
     found = chosen(rows, where).order_by(None).with_only_columns(func.count())
     return int(connection.execute(found).scalar_one())
+
+
+def tally(connection: Connection, rows: Rows, where: str, column: str) -> dict[Any, int]:
+    """Return how many rows a query finds by their value in one column, None for those without; raises as `chosen`."""
+    value = rows[1].columns[column]
+    found = chosen(rows, where).order_by(None).with_only_columns(value, func.count()).group_by(value)
+    return {row[0]: int(row[1]) for row in connection.execute(found)}

@@ -31,6 +31,7 @@ SHOWN = {
     "rejected": "verdict = 'reject'",
     "not aligned": "status != 'aligned'",
 }
+_COUNTED = {"undecided": None, "accepted": "accept", "rejected": "reject"}
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,8 +68,8 @@ class Gallery:
 
     def counts(self) -> dict[str, int]:
         """Return how many pairs there are by verdict: undecided, accepted, rejected."""
-        kinds = ("undecided", "accepted", "rejected")
-        return {name: self._corpus.count("pairs", self._every("", name)) for name in kinds}
+        found = self._corpus.tally_pairs("verdict", _PHOTOS)
+        return {name: found.get(verdict, 0) for name, verdict in _COUNTED.items()}
 
     def pair(self, which: str) -> Json:
         """Return all that is shown of one pair: facts, mask and patches, in px of the phone's photo.

@@ -38,7 +38,7 @@ def serve(
     except OSError as error:
         raise StorageError(f"{host}:{port}: {error.strerror}", "use another --port; 0 is any free one") from error
     with listening:
-        # asyncio does so only where a socket names its protocol; without it, every answer waits 40 ms for the head's ACK
+        # asyncio does so only where a socket names its protocol; without it, every answer waits 40 ms for an ACK
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{listening.getsockname()[1]}{start}" + (f"?token={token}" if token else "")

@@ -25,6 +25,7 @@ NAMES = (
     "gates",
     "build",
     "corpus",
+    "review",
     "import",
     "pull",
     "skew",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 from dpedkit.db import Corpus
@@ -18,6 +20,9 @@ def test_a_page_of_pairs_is_cut_from_the_whole(build: Callable, corpus: Corpus, 
     for where in ("", "verdict is missing", "kept > 0 and patches = 8", "tag = 'night'", "shot = 'nowhere'"):
         whole = corpus.pairs(where, order=order)
         assert corpus.count("pairs", where) == len(whole)
+        assert corpus.tally_pairs("verdict", where) == Counter(
+            None if pd.isna(verdict) else verdict for verdict in whole["verdict"]
+        )
         for offset in (0, 1, len(whole)):
             page = corpus.pairs(where, order=order, limit=2, offset=offset)
             assert page.equals(whole.iloc[offset : offset + 2].reset_index(drop=True)), (where, offset)
