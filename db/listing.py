@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import pandas as pd
@@ -33,7 +33,7 @@ class Listing:
     parts    (phone, split) -> a row per patch, in the order of a snapshot: patch shot scene shard row x y size match,
              its scores, those of its pair (residual_px residual_p95_px inliers overlap gates), and of both photos
              dslr phone_path dslr_path phone_sha256 dslr_sha256
-    made     what made it: where, gates, decisions
+    made     what made it: where, gates, decisions; of a snapshot all that it remembers
     devices  the DSLR and those phones: name -> role, model, serial
     """
 
@@ -46,6 +46,17 @@ class Listing:
         """SHA-256 over all lists: that of the named snapshot which holds the same."""
         lists = (f"{phone} {split} {_hash(part['patch'])}\n" for (phone, split), part in self.parts.items())
         return hashlib.sha256("".join(lists).encode()).hexdigest()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many patches there are: phone -> split -> patches."""
+        found: dict[str, dict[str, int]] = {}
+        for (phone, split), part in self.parts.items():
+            found.setdefault(phone, {})[split] = len(part)
+        return found
+
+    def only(self, splits: Collection[SplitName]) -> Listing:
+        """Return the lists of some splits."""
+        return replace(self, parts={key: part for key, part in self.parts.items() if key[1] in splits})
 
 
 def read_listing(
@@ -107,7 +118,7 @@ def _frozen(connection: Connection, name: str) -> tuple[_Lists, Json]:
             .where(NamedSnapshotPart.named_id == named.id, Snapshot.phone == phone, Snapshot.split == split)
         )
 
-    return lists, {key: named.made[key] for key in ("where", "decisions")}
+    return lists, named.made
 
 
 def _read(connection: Connection, ids: Query) -> pd.DataFrame:

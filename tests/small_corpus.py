@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from dpedkit.types import U8
 from dpedkit.workspace import create_workspace, find_workspace
 
 SESSION, SCENE, SERIAL, OWNER = "20260501-grandmas-garden", "behind the shed", "SN-0815-4711", "G. Mother"
+MODEL = "Canon EOS 70D"
 SPLITS: tuple[SplitName, ...] = ("train", "train", "train", "val", "test")
 
 
@@ -51,7 +53,7 @@ def make_corpus(
     made = SmallCorpus(root, {}, {})
     workspace = create_workspace(root, {})
     with open_corpus(root) as corpus:
-        devices = [DeviceRecord("dslr", "dslr", "Canon EOS 70D", SERIAL)]
+        devices = [DeviceRecord("dslr", "dslr", serial=SERIAL)]
         devices += [DeviceRecord(name, "phone", f"{name} model", f"{SERIAL}-{name}") for name in phones]
         corpus.store.add_session(SessionRecord(SESSION, "tripod", 1), devices)
         for number, split in enumerate(SPLITS, start=1):
@@ -69,7 +71,16 @@ def make_corpus(
                 keys = [hashlib.sha256(f"{alignment} {row}".encode()).hexdigest() for row in range(each + 1)]
                 shard = write_shard(workspace.patches, pixels[:, 0], pixels[:, 1])
                 rows = [
-                    PatchRecord(name, row, x=size * row, y=0, size=size, ncc=0.9 + row / 1e4, keep=row < each)
+                    PatchRecord(
+                        name,
+                        row,
+                        x=size * row,
+                        y=0,
+                        size=size,
+                        ncc=0.9 + row / 1e4,
+                        crlb_px=inf if row == 1 else 0.01,
+                        keep=row < each,
+                    )
                     for row, name in enumerate(keys)
                 ]
                 corpus.store.replace_patches(alignment, "cut 1", shard, rows, gates="default@2#1234")
@@ -91,7 +102,7 @@ def _photo(folder: Path, number: int, device: str) -> PhotoRecord:
     path = folder / SESSION / f"{number:04d}_{device}.{'dng' if is_raw else 'jpg'}"
     path.parent.mkdir(exist_ok=True)
     seed = hash_of(f"{number} {device}")
-    data = raw(seed) if is_raw else photo(seed, 10.0 * number, place=(-33.5, 18.25)) + OWNER.encode()
+    data = raw(seed) if is_raw else photo(seed, 10.0 * number, place=(-33.5, 18.25), model=MODEL) + OWNER.encode()
     path.write_bytes(data)
     relative = path.relative_to(folder.parent).as_posix()
     return PhotoRecord(device, relative, hashlib.sha256(data).hexdigest(), len(data), 64, 48, latitude=-33.5)

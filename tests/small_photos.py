@@ -31,9 +31,12 @@ def photo(
     place: tuple[float, float] | None = None,
     rgb: U8 | None = None,
     zone_h: int | None = None,
+    model: str = "",
 ) -> bytes:
     """A JPEG that says it was taken so long after START, by a clock with so many digits after the second."""
     exif = Image.Exif()
+    if model:
+        exif[Base.Model] = model
     if taken_s is not None:
         whole, fraction = divmod(taken_s, 1)
         detail = exif.get_ifd(IFD.Exif)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dpedkit.db import Listing, SplitName, open_corpus
 from dpedkit.db.exporters import find_exporter
-from dpedkit.db.exporters.exporter import Exporter
+from dpedkit.db.exporters.exporter import EVERY_SPLIT, Exporter
 from dpedkit.errors import UsageError
 from dpedkit.executor import Workers
 from dpedkit.files import storage_error
@@ -21,8 +21,8 @@ from dpedkit.progress import Progress
 from dpedkit.stages.exporting_batches import carry_out, pair_tasks, write_pairs
 from dpedkit.stages.exporting_card import card
 from dpedkit.stages.exporting_folder import Unfinished, Written, part_of, unfinished
-from dpedkit.stages.exporting_pairs import ExportedPairs, counts, only
-from dpedkit.stages.exporting_photos import PHOTOS, Photos, find_photos, models, write_photos
+from dpedkit.stages.exporting_pairs import ExportedPairs
+from dpedkit.stages.exporting_photos import PHOTOS, Photos, devices, find_photos, write_photos
 from dpedkit.types import Json
 from dpedkit.workspace import Workspace
 
@@ -81,6 +81,21 @@ class ExportReport:
     there: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What goes where.
+
+    record  what export.json will hold
+    """
+
+    exporter: Exporter
+    listing: Listing
+    pairs: ExportedPairs
+    photos: Photos
+    record: Json
+    keep_private: bool
+
+
 def export(
     workspace: Workspace, target: Path, wanted: Wanted, *, dry_run: bool, workers: Workers, progress: Progress
 ) -> ExportReport:
@@ -88,60 +103,63 @@ def export(
 
     Raises:
         UsageError: no such layout, patches that it cannot hold, or a folder that holds something else.
-        CorpusError: no such snapshot or phone, no patches, or a broken shard.
+        CorpusError: no such snapshot or phone, no patches, or a broken shard; a photo that is missing or has changed.
         QueryError: a query that cannot be read, or asks for what is not there.
         StorageError: the disk is full; what was finished stays.
     """
-    exporter = find_exporter(wanted.layout)
     target = target.resolve()
-    with open_corpus(workspace.root, workspace.settings.database) as corpus:
-        every = corpus.listing(wanted.snapshot, phones=wanted.phones, splits=wanted.splits, where=wanted.where)
-    listing, left_out = only(every, frozenset(exporter.splits)), counts(only(every, _beside(exporter)))
-    _check_fit(exporter, wanted, listing)
-    pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
-    photos = (
-        find_photos(workspace, exporter, listing, pairs, keep_private=wanted.keep_private)
-        if wanted.photos
-        else Photos()
-    )
-    record = _record(workspace, wanted, listing, left_out, len(photos.originals))
+    plan = _plan(workspace, wanted)
     report = ExportReport(
         folder=str(target),
         layout=wanted.layout,
-        hash=listing.hash,
-        patches=record["patches"],
-        left_out=left_out,
-        photos=len(photos.originals),
-        photos_left_out=photos.left_out,
+        hash=plan.listing.hash,
+        patches=plan.record["patches"],
+        left_out=plan.record["left_out"],
+        photos=len(plan.photos.originals),
+        photos_left_out=plan.photos.left_out,
+        there=_is_there(target, plan.record["request"]),
     )
-    report.there = _is_there(target, record["request"])
     if report.there and not dry_run:
         shutil.rmtree(part_of(target), ignore_errors=True)  # of one that was killed just after it was done
     if dry_run or report.there:
         return report
-    progress.start("export", sum(pairs.parts.values()) + len(photos.originals))
-    with unfinished(target, record["request"]) as folder:
-        tasks = pair_tasks(exporter, pairs, workspace.patches, folder)
-        labels = carry_out(write_pairs, tasks, folder, worth=WORTH_PAIRS, workers=workers, progress=progress)
-        tasks = photos.tasks(folder, keep_private=wanted.keep_private)
-        labels += carry_out(write_photos, tasks, folder, worth=WORTH_PHOTOS, workers=workers, progress=progress)
-        sizes = sorted({int(size) for part in listing.parts.values() for size in part["size"].unique()})
-        told = models(workspace, listing)
-        devices = {name: {**facts, "model": facts["model"] or told[name]} for name, facts in listing.devices.items()}
-        others = [
-            *_write_lists(exporter, pairs, photos, folder),
-            folder.write(CARD, card(exporter, record, devices, sizes).encode()),
-            folder.write(RECORD, f"{json.dumps(record, indent=2)}\n".encode()),
-        ]
-        written = folder.finish(target, labels, others)
+    progress.start("export", sum(plan.pairs.parts.values()) + report.photos)
+    written = _write(workspace, plan, target, workers, progress)
     report.files, report.size_bytes = len(written), sum(file.size_bytes for file in written)
     progress.done(f"{report.files} files, {report.size_bytes / 1e6:.1f} MB")
     return report
 
 
-def _beside(exporter: Exporter) -> frozenset[SplitName]:
-    every: tuple[SplitName, ...] = ("train", "val", "test")
-    return frozenset(every) - frozenset(exporter.splits)
+def _plan(workspace: Workspace, wanted: Wanted) -> _Plan:
+    exporter = find_exporter(wanted.layout)
+    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+        every = corpus.listing(wanted.snapshot, phones=wanted.phones, splits=wanted.splits, where=wanted.where)
+    listing = every.only(exporter.splits)
+    _check_fit(exporter, wanted, listing)
+    pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
+    photos = Photos()
+    if wanted.photos:
+        photos = find_photos(workspace, exporter, listing, pairs, keep_private=wanted.keep_private)
+    without_place = EVERY_SPLIT.keys() - exporter.splits.keys()
+    told = {"left_out": every.only(without_place).counts(), "photos": len(photos.originals)}
+    return _Plan(exporter, listing, pairs, photos, _record(workspace, wanted, listing, told), wanted.keep_private)
+
+
+def _write(workspace: Workspace, plan: _Plan, target: Path, workers: Workers, progress: Progress) -> list[Written]:
+    """Write what is missing, then all that tells of it; return every file."""
+    with unfinished(target, plan.record["request"]) as folder:
+        tasks = pair_tasks(plan.exporter, plan.pairs, workspace.patches, folder)
+        labels = carry_out(write_pairs, tasks, folder, worth=WORTH_PAIRS, workers=workers, progress=progress)
+        tasks = plan.photos.tasks(folder, keep_private=plan.keep_private)
+        labels += carry_out(write_photos, tasks, folder, worth=WORTH_PHOTOS, workers=workers, progress=progress)
+        sizes = sorted({int(size) for part in plan.listing.parts.values() for size in part["size"].unique()})
+        told = card(plan.exporter, plan.record, devices(workspace, plan.listing), sizes)
+        others = [
+            *_write_lists(plan, folder),
+            folder.write(CARD, told.encode()),
+            folder.write(RECORD, f"{json.dumps(plan.record, indent=2)}\n".encode()),
+        ]
+        return folder.finish(target, labels, others)
 
 
 def _check_fit(exporter: Exporter, wanted: Wanted, listing: Listing) -> None:
@@ -159,16 +177,13 @@ def _check_fit(exporter: Exporter, wanted: Wanted, listing: Listing) -> None:
             )
 
 
-def _record(
-    workspace: Workspace, wanted: Wanted, listing: Listing, left_out: dict[str, dict[str, int]], photos: int
-) -> Json:
+def _record(workspace: Workspace, wanted: Wanted, listing: Listing, told: Json) -> Json:
     """Return what export.json will hold; `request` stands for all of it, and for what is not told."""
     record = {
         **asdict(wanted),
         "hash": listing.hash,
-        "patches": counts(listing),
-        "left_out": left_out,
-        "photos": photos,
+        "patches": listing.counts(),
+        **told,
         "made": {"split": workspace.settings.split.model_dump(), **listing.made},
         "dpedkit": version("dpedkit"),
     }
@@ -197,8 +212,9 @@ def _is_there(target: Path, request: str) -> bool:
     raise UsageError(f"{target} holds something else already", "choose a new folder, or remove this one")
 
 
-def _write_lists(exporter: Exporter, pairs: ExportedPairs, photos: Photos, folder: Unfinished) -> Iterator[Written]:
+def _write_lists(plan: _Plan, folder: Unfinished) -> Iterator[Written]:
     """Write the manifests and the lists that the layout's readers want."""
+    exporter, pairs = plan.exporter, plan.pairs
 
     def lines() -> Iterator[str]:
         for part in pairs.parts:
@@ -207,8 +223,8 @@ def _write_lists(exporter: Exporter, pairs: ExportedPairs, photos: Photos, folde
                 yield json.dumps(line, ensure_ascii=False)
 
     yield folder.write_lines(MANIFEST, lines())
-    if photos.originals:
-        yield folder.write_lines(PHOTOS, photos.manifest())
+    if plan.photos.originals:
+        yield folder.write_lines(PHOTOS, plan.photos.manifest())
     for part in pairs.parts if exporter.index else ():
         path = exporter.index.format(phone=part[0], split=exporter.splits[part[1]])
         yield folder.write_lines(path, (exporter.line(pair) for pair in pairs.pairs(part)))

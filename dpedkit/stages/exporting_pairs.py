@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from dpedkit.db import Listing, SplitName
 from dpedkit.db.exporters.exporter import Pair
@@ -27,20 +29,20 @@ class ExportedPairs:
     """
 
     def __init__(self, listing: Listing, *, keep_private: bool) -> None:
-        self._listing = listing
-        keys = sorted({str(shot) for part in listing.parts.values() for shot in part["shot"].unique()})
+        self._parts = {key: _finite(part) for key, part in listing.parts.items()}
+        keys = sorted({str(shot) for part in self._parts.values() for shot in part["shot"].unique()})
         self.shots = {key: key if keep_private else f"{number:06d}" for number, key in enumerate(keys)}
-        columns = next(iter(listing.parts.values())).columns
+        columns = next(iter(self._parts.values())).columns
         self._scores = [name for name in map(str, columns) if name not in (*_ALWAYS, *_PHOTOS, *_NEVER)]
         self._complete = [
-            name for name in self._scores if all(part[name].notna().all() for part in listing.parts.values())
+            name for name in self._scores if all(part[name].notna().all() for part in self._parts.values())
         ]
         self._scenes = ["scene"] if keep_private else []
 
     @property
     def parts(self) -> dict[Part, int]:
         """Phones and splits, and how many pairs each has."""
-        return {key: len(part) for key, part in self._listing.parts.items()}
+        return {key: len(part) for key, part in self._parts.items()}
 
     def pairs(self, part: Part, start: int = 0, stop: int | None = None) -> list[Pair]:
         """Return some of one phone's pairs in one split; their facts are such that all pairs have them."""
@@ -56,23 +58,17 @@ class ExportedPairs:
 
     def places(self, part: Part, start: int, stop: int) -> tuple[tuple[str, int], ...]:
         """Return where the pixels of some pairs lie: shard and row."""
-        frame = self._listing.parts[part].iloc[start:stop]
+        frame = self._parts[part].iloc[start:stop]
         return tuple(zip(frame["shard"].tolist(), frame["row"].tolist(), strict=True))
 
     def _told(self, part: Part, start: int, stop: int | None, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-        frame = self._listing.parts[part].iloc[start:stop][list(columns)].astype(object)
+        frame = self._parts[part].iloc[start:stop][list(columns)].astype(object)
         frame = frame.where(frame.notna(), None).assign(shot=lambda rows: rows["shot"].map(self.shots))
         cells = zip(*(frame[name].tolist() for name in columns), strict=True)
         return [dict(zip(columns, row, strict=True)) for row in cells]
 
 
-def counts(listing: Listing) -> dict[str, dict[str, int]]:
-    """Return how many pairs there are: phone -> split -> pairs."""
-    by_phone = itertools.groupby(listing.parts.items(), key=lambda item: item[0][0])
-    return {phone: {split: len(part) for (_, split), part in parts} for phone, parts in by_phone}
-
-
-def only(listing: Listing, splits: frozenset[SplitName]) -> Listing:
-    """Return the lists of some splits."""
-    parts = {key: part for key, part in listing.parts.items() if key[1] in splits}
-    return Listing(parts, listing.made, listing.devices)
+def _finite(part: pd.DataFrame) -> pd.DataFrame:
+    """Return a list whose infinite scores are missing: JSON has no word for them."""
+    infinite = [str(name) for name in part.select_dtypes("float") if np.isinf(part[name]).any()]
+    return part.assign(**{name: part[name].where(np.isfinite(part[name])) for name in infinite})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dpedkit.db import Listing
+from dpedkit.db import Listing, SplitName
 from dpedkit.db.exporters.exporter import Exporter, WholePhoto
 from dpedkit.errors import CorpusError, DpedError
 from dpedkit.files import storage_error
@@ -92,38 +92,42 @@ def find_photos(
     """Return the photos that patches of a listing are from, as far as the layout has a place for them."""
     photos = Photos()
     numbers: Counter[tuple[str, str]] = Counter()
-    for (phone, split), part in listing.parts.items():
-        columns = ["shot", "dslr", "phone_path", "dslr_path", "phone_sha256", "dslr_sha256"]
-        for row in rows(part[columns].drop_duplicates().sort_values("shot")):
-            both = [
-                (phone, "phone", row.phone_path, row.phone_sha256),
-                (row.dslr, "dslr", row.dslr_path, row.dslr_sha256),
-            ]
-            for device, role, path, sha256 in both:
-                photo = WholePhoto(device, role, split, pairs.shots[row.shot], numbers[device, split])
-                place, suffix = exporter.photo(photo), Path(path).suffix.lower()
-                if not place or sha256 in photos.originals or path in photos.left_out:
-                    continue
-                if suffix == ".json":
-                    photos.left_out[path] = "no photo: its patches came alone"
-                elif suffix not in _ENDINGS and not keep_private:
-                    photos.left_out[path] = "only JPEG and PNG are stripped of what is private without a loss"
-                else:
-                    to = place + (suffix if keep_private else _ENDINGS[suffix])
-                    photos.originals[sha256] = Original(workspace.root / path, sha256, to, photo)
-                    numbers[device, split] += 1
+    for device, role, split, shot, path, sha256 in _sources(listing):
+        photo = WholePhoto(device, role, split, pairs.shots[shot], numbers[device, split])
+        place, suffix = exporter.photo(photo), Path(path).suffix.lower()
+        if not place or sha256 in photos.originals:
+            continue
+        if suffix == ".json":
+            photos.left_out[path] = "no photo: its patches came alone"
+        elif suffix not in _ENDINGS and not keep_private:
+            photos.left_out[path] = "only JPEG and PNG are stripped of what is private without a loss"
+        else:
+            to = place + (suffix if keep_private else _ENDINGS[suffix])
+            photos.originals[sha256] = Original(workspace.root / path, sha256, to, photo)
+            numbers[device, split] += 1
     return photos
 
 
-def models(workspace: Workspace, listing: Listing) -> dict[str, str]:
-    """Return the make and model of each device of a listing, as its first photo tells; "" where that does not."""
-    found: dict[str, str] = {}
-    for (phone, _), part in listing.parts.items():
-        first = next(iter(rows(part[["dslr", "dslr_path", "phone_path"]].head(1))))
-        for device, path in ((phone, first.phone_path), (first.dslr, first.dslr_path)):
-            if not found.get(device):
-                found[device] = _model(workspace.root / path)
-    return found
+def _sources(listing: Listing) -> Iterator[tuple[str, str, SplitName, str, str, str]]:
+    """Yield the two photos of every pair: device, role, split, shot, path, SHA-256; the DSLR's once for each phone."""
+    columns = ["shot", "dslr", "phone_path", "dslr_path", "phone_sha256", "dslr_sha256"]
+    for (phone, split), part in listing.parts.items():
+        for row in rows(part[columns].drop_duplicates().sort_values("shot")):
+            yield phone, "phone", split, row.shot, row.phone_path, row.phone_sha256
+            yield row.dslr, "dslr", split, row.shot, row.dslr_path, row.dslr_sha256
+
+
+def devices(workspace: Workspace, listing: Listing) -> dict[str, dict[str, str]]:
+    """Return a listing's devices; where the corpus knows no model, their first photo may tell."""
+    first: dict[str, str] = {}
+    for device, _, _, _, path, _ in _sources(listing):
+        first.setdefault(device, path)
+        if len(first) == len(listing.devices):
+            break
+    return {
+        name: {**facts, "model": facts["model"] or _model(workspace.root / first[name])}
+        for name, facts in listing.devices.items()
+    }
 
 
 def _model(path: Path) -> str:

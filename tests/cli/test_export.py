@@ -177,10 +177,13 @@ def test_everything_is_told_and_nothing_private(corpus: SmallCorpus, exported: A
             own[name] for name in ("x", "y", "ncc", "residual_px")
         ]
         assert row["sharpness_phone"] is None
+        assert row["crlb_px"] == (own["crlb_px"] if own["crlb_px"] < 1 else None)  # JSON knows no infinity
         assert (row["phone_sha256"], row["dslr_sha256"]) == (pair["phone_sha256"], pair["dslr_sha256"])
     card = (out / "README.md").read_text()
     assert ("| iphone | 24 | 8 |" if layout == "dped" else "| iphone | 24 | 8 | 8 |") in card
     assert "default@2#1234" in card
+    assert "| dslr | dslr | Canon EOS 70D |" in card  # as its photo tells
+    assert "| sony | phone | sony model |" in card
     for path in tree(out):
         data = (out / path).read_bytes()
         assert not any(word.encode() in data for word in (SESSION, SCENE, SERIAL, "Exif", str(corpus.root)))
