@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
 from dpedkit.db.exporters.exporter import Exporter
-from dpedkit.errors import MissingExtra, UsageError
+from dpedkit.errors import UsageError
 from dpedkit.settings import nearest
 
 ENTRY_POINTS = "dpedkit.exporters"
@@ -37,8 +37,7 @@ def find_exporter(name: str) -> Exporter:
     """Return a layout by its name.
 
     Raises:
-        UsageError: there is none of this name; the message names the nearest.
-        MissingExtra: a package it stands on is not installed.
+        UsageError: there is none of this name, and the message names the nearest; or a package it stands on is missing.
     """
     known = exporters()
     if name not in known:
@@ -46,5 +45,5 @@ def find_exporter(name: str) -> Exporter:
     try:
         made: Exporter = EntryPoint(name=name, value=known[name], group=ENTRY_POINTS).load()()
     except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or name, "all") from error
+        raise UsageError(f"layout {name!r} needs the package {error.name!r}", f"pip install {error.name}") from error
     return made

@@ -15,6 +15,7 @@ from PIL import Image
 from small_corpus import OWNER, SCENE, SERIAL, SESSION, SmallCorpus, hand_on, make_corpus
 
 from dpedkit.db import open_corpus
+from dpedkit.db.exporters import find_exporter
 from dpedkit.errors import CorpusError
 from dpedkit.images import read_meta
 
@@ -99,7 +100,18 @@ def test_datasets_reads_both_pictures_of_every_pair(
                 )
     one = datasets.load_dataset("imagefolder", data_dir=str(out / "test" / "sony"), split="train", cache_dir=tmp_path)
     assert {row["device"] for row in one} == {"sony"}
-    assert "license: unknown\n" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("licence", "short", "long"),
+    [("", "unknown", None), ("cc-by-4.0", "cc-by-4.0", None), ('ask "me": first', "other", 'ask "me": first')],
+)
+def test_the_hub_reads_the_card(licence: str, short: str, long: str | None) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    told = hub.DatasetCard(find_exporter("hf").front_matter(licence, ["test", "val"]) + "# Title\n").data
+    assert (told.license, told.to_dict().get("license_name")) == (short, long)
+    files = told.to_dict()["configs"][0]["data_files"]
+    assert files == [{"split": split, "path": f"{split}/**"} for split in ("test", "validation")]
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,6 +12,7 @@ from small_corpus import SESSION, SmallCorpus, hand_on, make_corpus
 
 from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError, StorageError, UsageError
+from dpedkit.files import only_one
 from dpedkit.stages.curating import Action, curate
 from dpedkit.stages.snapshots import make_snapshot
 from dpedkit.workspace import find_workspace
@@ -59,6 +60,16 @@ def test_an_unfinished_export_of_something_else_is_not_gone_on_with(few: SmallCo
     stray.write_text("of another request")
     hand_on(few.root, tmp_path / "out", "basicsr")
     assert "stray.txt" not in tree(tmp_path / "out")
+
+
+def test_two_exports_to_one_folder_do_not_meet(few: SmallCorpus, tmp_path: Path) -> None:
+    (tmp_path / ".out.part").mkdir()
+    with (
+        only_one(tmp_path / ".out.part" / "lock", "testing"),
+        pytest.raises(StorageError, match="another process is exporting to "),
+    ):
+        hand_on(few.root, tmp_path / "out", "basicsr")
+    hand_on(few.root, tmp_path / "out", "basicsr")
 
 
 def test_what_is_there_already_is_known(few: SmallCorpus, tmp_path: Path) -> None:
