@@ -77,6 +77,7 @@ def soak_chapter(path: Path) -> str:
         *_failed(kills),
         "",
         *_counted(items, "fsck", "**Damages**, one at a time, all found by `dpedkit fsck`"),
+        *_counted(items, "export", "**Exports** killed (SIGKILL) twice at random, in the end the same bytes"),
         *_counted(items, "mutants", "**Mutants**, photos damaged at random (`tests/soak/mutants.py`)"),
         "**Faults**, at the second of three shots:",
         "",

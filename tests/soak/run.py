@@ -23,12 +23,14 @@ from threading import Lock, local
 
 import faults
 from damages import damage_and_find
+from export_kills import Exports
 from kills import kill_and_resume
 from mutants import read_all
 from rehearsal import Rehearsal
 
 KILLS = 200
 DAMAGES = 1000
+EXPORTS = 60
 MUTANTS = 5000
 _AT_ONCE = 50  # damages in one item
 _READ_AT_ONCE = 250  # mutants in one item
@@ -41,7 +43,9 @@ Item = Callable[[], str]
 def main(words: list[str]) -> int:
     """Run what is missing; return how many items failed."""
     parser = argparse.ArgumentParser(description="Run the full counts.")
-    parser.add_argument("prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, mutants")
+    parser.add_argument(
+        "prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, mutants, export"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
     options = parser.parse_args(words)
@@ -89,6 +93,9 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
     patched = _Patched(stack)
     for first in range(0, DAMAGES, _AT_ONCE):
         yield f"fsck/{first:03d}", partial(_damage, patched, range(first, first + _AT_ONCE))
+    exports = _Exports(stack)
+    for seed in range(EXPORTS):
+        yield f"export/{seed:03d}", partial(exports.kill, seed)
     for first in range(0, MUTANTS, _READ_AT_ONCE):
         yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
 
@@ -113,6 +120,21 @@ class _Patched:
                     assert process.returncode == 0, words
             self._root = rig.root
         return self._root
+
+
+class _Exports:
+    """A workspace to export from, made when it is first asked for; one item at a time has it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._mine: Exports | None = None
+        self._lock = Lock()
+
+    def kill(self, seed: int) -> str:
+        with self._lock:
+            if self._mine is None:
+                self._mine = Exports(Path(self._stack.enter_context(tempfile.TemporaryDirectory())))
+            return self._mine.kill(seed)
 
 
 def _damage(patched: _Patched, seeds: range) -> str:
