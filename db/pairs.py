@@ -9,7 +9,11 @@ import numpy as np
 
 from dpedkit.db.shards import open_shard
 from dpedkit.errors import CorpusError
+from dpedkit.files import allow_open_files
 from dpedkit.types import I64, U8, Json
+
+_OTHER_FILES = 100  # that a process has open beside shards
+_MOST_MAPS = 30_000  # Linux allows a process 65,530 unless told otherwise
 
 
 class ShardPairs:
@@ -28,6 +32,10 @@ class ShardPairs:
         self._shard_of = shard_of
         self._row_of = row_of
         self._content_hash = content_hash
+        self._last_row = np.full(len(self._shards), -1)
+        np.maximum.at(self._last_row, shard_of, row_of)
+        allowed = allow_open_files(min(len(self._shards), _MOST_MAPS) + _OTHER_FILES)
+        self._most_open = max(allowed - _OTHER_FILES, 1)  # each mapped shard holds a file open
         self._opened: dict[int, U8] = {}
         self._patch_px = int(self._open(int(shard_of[0])).shape[2])
 
@@ -57,21 +65,21 @@ class ShardPairs:
             IndexError: a row that does not exist.
         """
         wanted = np.asarray(rows, dtype=np.int64)
-        shard_of, row_of = self._shard_of[wanted], self._row_of[wanted]
-        shape = (len(wanted), self._patch_px, self._patch_px, 3)
-        phone, dslr = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
-        for position in np.lexsort((row_of, shard_of)).tolist():  # the order on the disk
-            pair = self._open(int(shard_of[position]))[row_of[position]]
-            phone[position], dslr[position] = pair[0], pair[1]
-        return phone, dslr
+        shard_of, row_of = self._shard_of[wanted].tolist(), self._row_of[wanted].tolist()
+        pairs = np.empty((2, len(wanted), self._patch_px, self._patch_px, 3), np.uint8)
+        for place, shard, row in zip(pairs.swapaxes(0, 1), shard_of, row_of, strict=True):
+            place[...] = self._open(shard)[row]  # one copy, of a pair
+        return pairs[0], pairs[1]
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"_opened": {}}  # a worker maps the shards itself
 
     def _open(self, shard: int) -> U8:
         if shard not in self._opened:
+            if len(self._opened) >= self._most_open:
+                del self._opened[next(iter(self._opened))]
             pixels = open_shard(self._folder, self._shards[shard])
-            last = int(self._row_of[self._shard_of == shard].max())
+            last = int(self._last_row[shard])
             if last >= len(pixels):
                 raise CorpusError(
                     f"the shard {self._folder / self._shards[shard]} has {len(pixels)} rows, but row {last} is wanted",

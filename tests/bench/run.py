@@ -25,6 +25,7 @@ NAMES = (
     "gates",
     "build",
     "corpus",
+    "shards",
     "review",
     "import",
     "pull",

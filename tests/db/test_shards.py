@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import pickle
+import resource
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dpedkit.db import Corpus, open_shard, write_shard
+from dpedkit.db.pairs import ShardPairs
 from dpedkit.errors import CorpusError, StorageError
 from dpedkit.types import PairSource
 
@@ -110,3 +114,25 @@ def test_a_source_opens_only_the_shards_it_reads_and_pickles_without_them(build:
     fresh = len(pickle.dumps(source))
     source.read_batch(range(len(source)))
     assert len(pickle.dumps(source)) == fresh
+
+
+def limit_open_files(soft: int, hard: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def read_all(folder: Path, names: list[str]) -> tuple[bytes, bytes]:
+    source = ShardPairs(folder, names, np.arange(len(names)), np.zeros(len(names), np.int64), "")
+    phone, dslr = source.read_batch([*range(len(source)), 0])
+    return phone[:, 0, 0, 0].tobytes(), dslr[:, 0, 0, 0].tobytes()
+
+
+@pytest.mark.parametrize("hard", [256, 1024])
+def test_there_may_be_more_shards_than_a_process_may_have_files_open(tmp_path: Path, hard: int) -> None:
+    values = np.arange(300, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
+    pixels = np.broadcast_to(values[:, :, None, None, None], (300, 2, 5, 5, 3))
+    names = [write_shard(tmp_path, pair[None, 0], pair[None, 1]) for pair in pixels]
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh, initializer=limit_open_files, initargs=(200, hard)) as pool:
+        phone, dslr = pool.submit(read_all, tmp_path, names).result()
+    wanted = [*values, values[0]]
+    assert (phone, dslr) == tuple(bytes(pair[side] for pair in wanted) for side in (0, 1))
