@@ -95,12 +95,21 @@ def test_only_the_picture_and_its_exposure_stay(data: bytes, tmp_path: Path) -> 
     assert strip_private(stripped, "x") == stripped
 
 
-def test_cmyk_keeps_the_segment_that_its_colours_need(tmp_path: Path) -> None:
+def stored_as_rgb() -> bytes:
+    """A JPEG of which nothing but the Adobe segment tells that it holds R, G and B."""
     stream = io.BytesIO()
-    Image.fromarray(picture(2)).convert("CMYK").save(stream, "JPEG")
-    for name, data in (("a.jpg", stream.getvalue()), ("b.jpg", strip_private(stream.getvalue(), "x"))):
-        (tmp_path / name).write_bytes(data)
-    assert (read_rgb(tmp_path / "a.jpg") == read_rgb(tmp_path / "b.jpg")).all()
+    Image.fromarray(picture(2)).save(stream, "JPEG", keep_rgb=True)
+    data = stream.getvalue().replace(b"R\x11\x00G\x11\x00B\x11\x00", b"\x01\x11\x00\x02\x11\x00\x03\x11\x00")
+    return data.replace(b"\x03R\x00G\x00B\x00", b"\x03\x01\x00\x02\x00\x03\x00")
+
+
+def test_colours_keep_the_segment_that_they_need(tmp_path: Path) -> None:
+    cmyk = io.BytesIO()
+    Image.fromarray(picture(2)).convert("CMYK").save(cmyk, "JPEG")
+    for data in (cmyk.getvalue(), stored_as_rgb()):
+        (tmp_path / "a.jpg").write_bytes(data)
+        (tmp_path / "b.jpg").write_bytes(strip_private(data, "x"))
+        assert (read_rgb(tmp_path / "a.jpg") == read_rgb(tmp_path / "b.jpg")).all()
 
 
 def test_photos_of_real_cameras_keep_every_pixel(shared_data: Path, tmp_path: Path) -> None:

@@ -54,10 +54,15 @@ def test_a_killed_export_goes_on_and_ends_with_the_same_bytes(cli: CommandLine, 
     assert {path.name for path in out.parent.iterdir()} == {"ws", "out", "undisturbed"}
 
 
-def test_an_unfinished_export_of_something_else_is_not_gone_on_with(few: SmallCorpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stamp", ["", "of another request"])
+def test_an_unfinished_export_of_something_else_is_not_gone_on_with(
+    few: SmallCorpus, tmp_path: Path, stamp: str
+) -> None:
     stray = tmp_path / ".out.part" / "files" / "stray.txt"
     stray.parent.mkdir(parents=True)
     stray.write_text("of another request")
+    if stamp:
+        (tmp_path / ".out.part" / "stamp").write_text(stamp)
     hand_on(few.root, tmp_path / "out", "basicsr")
     assert "stray.txt" not in tree(tmp_path / "out")
 
