@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -69,8 +69,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if host else None
-        if self.hosts is not None and name not in self.hosts:
+        if self.hosts is not None and _split(f"//{host}").hostname not in self.hosts:
             return _refuse(421, "these pages are not for this name", "open the address that dpedkit printed")
         if scope["method"] not in ("GET", "HEAD") and not _is_own(headers, host):
             return _refuse(403, "this request comes from another site", "use the page itself")
@@ -101,7 +100,15 @@ def _is_own(headers: Headers, host: str) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site != "same-origin":
         return False
-    return origin is None or urlsplit(origin).netloc == host
+    return origin is None or _split(origin).netloc == host
+
+
+def _split(address: str) -> SplitResult:
+    """Return the parts of an address, none of one that is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _cookie(headers: Headers) -> str:

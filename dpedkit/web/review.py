@@ -107,11 +107,13 @@ async def _json(request: Request, **wanted: type) -> dict[str, Any]:
     try:
         given = await request.json()
         found = {name: given[name] for name in wanted}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise HTTPException(400, f"want an object with {', '.join(wanted)}") from error
     for name, kind in wanted.items():
         if type(found[name]) is not kind:
             raise HTTPException(400, f"{name} is not a {kind.__name__}")
+        if kind is int and not 0 <= found[name] < 1 << 63:  # databases count no further
+            raise HTTPException(400, f"{name} is out of range")
     return found
 
 

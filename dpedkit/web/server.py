@@ -15,6 +15,8 @@ from dpedkit.errors import StorageError, UsageError
 from dpedkit.web.app import make_app
 from dpedkit.web.guard import LOOPBACK
 
+_MOST_HEAD_BYTES = 64 << 10  # a long query and the names of a page's pairs stand in an address
+
 
 def serve(
     routes: Sequence[BaseRoute], *, host: str, port: int, start: str, say: Callable[[str], None], browse: bool
@@ -48,6 +50,13 @@ def serve(
         if browse:
             webbrowser.open(address)
         app = make_app(routes, hosts=None if token else LOOPBACK, token=token)
-        config = uvicorn.Config(app, access_log=False, log_level="error", server_header=False, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="error",
+            server_header=False,
+            lifespan="off",
+            h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+        )
         with suppress(KeyboardInterrupt):  # this is how it is meant to end
             uvicorn.Server(config).run(sockets=[listening])

@@ -34,7 +34,7 @@ def test_every_answer_has_the_strict_headers(address: str, path: str) -> None:
 
 
 def test_another_name_for_this_machine_is_refused(address: str) -> None:
-    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "[::1", ""):
         answer = httpx.get(httpx.URL(address).join("/api/pairs"), headers={"Host": host})
         assert answer.status_code in (400, 421), host
         assert "pairs" not in answer.text
@@ -49,6 +49,7 @@ def test_nothing_is_changed_by_another_site(address: str) -> None:
     refused = [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Content-Type": "text/plain"}, 415),
@@ -62,6 +63,9 @@ def test_nothing_is_changed_by_another_site(address: str) -> None:
         '{"verdict": "reject"}',
         '{"verdict": 1, "seen": 0}',
         '{"verdict": "reject", "seen": true}',
+        '{"verdict": "reject", "seen": -1}',
+        f'{{"verdict": "reject", "seen": {1 << 63}}}',
+        "[" * 100_000,
     ):
         answer = httpx.post(url, content=text, headers={"Content-Type": "application/json"})
         assert answer.status_code == 400, text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,24 @@ def test_a_photo_that_is_gone_is_told_of_and_can_be_decided(page: Page, root: Pa
         away.rename(photo)
     seen(page).keyboard.press("ArrowLeft")
     expect(page.locator(".on-phone")).to_have_text("sony")  # it came back: nothing was remembered of its absence
+
+
+def test_a_decision_that_could_not_be_saved_yet_is_told_of(page: Page, root: Path) -> None:
+    said = page.get_by_test_id("said")
+    opened(page)
+    page.context.set_offline(True)
+    page.keyboard.press("r")
+    expect(said).to_contain_text("not saved: dpedkit does not answer")
+    page.context.set_offline(False)
+    writer = sqlite3.connect(root / "corpus.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")  # as a command that writes a lot
+    page.keyboard.press("r")
+    expect(said).to_contain_text("saving …")
+    page.keyboard.press("a")  # not for this pair, and not for the next one
+    writer.execute("ROLLBACK")
+    writer.close()
+    expect(said).to_contain_text("/0001 sony rejected")
+    assert verdicts(root) == ["reject", "", "", "", ""]
 
 
 def test_patches_have_a_legend(page: Page) -> None:
