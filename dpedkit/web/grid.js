@@ -5,6 +5,7 @@ import { VERDICTS, get, named, picture } from "./api.js";
 
 const find = (selector) => document.querySelector(selector);
 const fixed = (value, digits) => (value === null ? "–" : value.toFixed(digits));
+const NEAR = 15; // pairs before the end of a page where the next one is asked for
 const FIELDS = { where: "#where", show: "#verdict", order: "#order" };
 
 export class Grid {
@@ -13,6 +14,7 @@ export class Grid {
     this.count = 0;
     this.offset = 0;
     this.chosen = {};
+    this.upcoming = []; // of the next page, once it is known
     this.open = open;
     find("#filters").addEventListener("submit", (event) => { event.preventDefault(); this.apply(); });
     for (const id of ["#verdict", "#order"]) find(id).addEventListener("change", () => this.apply());
@@ -42,7 +44,10 @@ export class Grid {
 
   // Asked for when the end of this page is near: it is there when it is turned.
   following() {
-    this.next ??= this.ask(this.chosen, { after: this.pairs.map((pair) => pair.id).join() });
+    if (!this.next) {
+      this.next = this.ask(this.chosen, { after: this.pairs.map((pair) => pair.id).join() });
+      this.next.then((found) => { this.upcoming = found.pairs; }, () => { this.next = null; });
+    }
     return this.next;
   }
 
@@ -59,9 +64,9 @@ export class Grid {
 
   // The pairs beside one in a direction, as far as they are known; the next page is asked for where this one ends.
   after(pair, way, count) {
-    const at = this.pairs.indexOf(pair), found = [];
-    for (let step = 1; step <= count && this.pairs[at + step * way]; step += 1) found.push(this.pairs[at + step * way]);
-    if (found.length < count && way > 0 && this.offset + this.pairs.length < this.count) this.following().catch(() => { this.next = null; });
+    const at = this.pairs.indexOf(pair), known = [...this.pairs, ...this.upcoming], found = [];
+    for (let step = 1; step <= count && known[at + step * way]; step += 1) found.push(known[at + step * way]);
+    if (way > 0 && at + NEAR > this.pairs.length && this.offset + this.pairs.length < this.count) this.following();
     return found;
   }
 
@@ -74,6 +79,7 @@ export class Grid {
     const problem = find("#problem");
     let found;
     this.next = null;
+    this.upcoming = [];
     this.asked = asked;
     try {
       found = await asked;

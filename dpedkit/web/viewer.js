@@ -7,7 +7,7 @@ import { Stage } from "./stage.js";
 const find = (selector) => document.querySelector(selector);
 const AHEAD = 3; // pairs whose pictures are fetched before they are asked for
 const DETAILS = 20; // pairs whose masks and patches are kept
-const PAUSE_MS = 80; // who goes through pairs faster sees the photos alone
+const PAUSE_MS = 150; // who goes through pairs faster sees the photos alone
 const SLOW_MS = 300; // a decision that takes longer says so
 const MODES = { b: "blink", s: "split", c: "beside", d: "difference" };
 const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -55,13 +55,12 @@ export class Viewer {
   async open(pair, way = 1) {
     this.pair = pair;
     if (!this.dialog.open) { this.dialog.showModal(); find("#stage").focus(); }
-    this.grid.at(pair);
     this.title();
     this.explain();
     if (!(await this.redraw())) return;
     const next = this.grid.after(pair, way, AHEAD);
     for (const one of [...next, ...this.grid.after(pair, -way, 1)]) this.stage.ahead(one);
-    setTimeout(() => { if (pair === this.pair) this.fill(pair, next[0]); }, PAUSE_MS);
+    setTimeout(() => { if (pair === this.pair) this.stay(next[0]); }, PAUSE_MS);
   }
 
   async redraw() {
@@ -79,7 +78,10 @@ export class Viewer {
     badge.title = pair.decided_by ? `by ${pair.decided_by}` : "";
   }
 
-  async fill(pair, next) {
+  // Somebody looks at this pair, and does not only leaf past it: browsers take few new addresses in a second.
+  async stay(next) {
+    const pair = this.pair;
+    this.grid.at(pair);
     try {
       await this.detail(pair);
       if (pair !== this.pair) return;

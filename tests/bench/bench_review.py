@@ -66,7 +66,8 @@ KEYPRESS = """
 window.times = [];
 document.addEventListener("keydown", (event) => {
   const stage = document.querySelector("#stage"), title = document.querySelector("#title"), before = title.textContent;
-  if (event.repeat && stage.ariaBusy === "true") return;
+  if (event.repeat && (stage.ariaBusy === "true" || window.left === before)) return;
+  window.left = before;
   const look = async () => {
     if (title.textContent === before || stage.ariaBusy === "true") { requestAnimationFrame(look); return; }
     await Promise.all(["#left .phone", "#left .dslr"].map((one) => document.querySelector(one).decode()));

@@ -165,16 +165,22 @@ def test_a_query_narrows_the_grid_and_a_mistake_is_pointed_at(page: Page) -> Non
 def test_the_address_names_what_is_seen(page: Page) -> None:
     page.get_by_test_id("verdict").select_option("undecided")
     expect(page).to_have_url(re.compile("show=undecided"))
-    opened(page, 1).keyboard.press("ArrowRight")
+    second = opened(page, 1).url
+    page.keyboard.press("ArrowRight")
     expect(page.locator("#place")).to_have_text("3 of 5")
+    expect(page).not_to_have_url(second)
     page.reload()
     expect(page.locator("#title")).to_contain_text("/0003 sony")
-    seen(page).keyboard.press("r")
+    third = seen(page).url
+    page.keyboard.press("r")
+    expect(page).not_to_have_url(third)
     page.go_back()
     expect(page.get_by_test_id("viewer")).not_to_be_visible()
     page.go_forward()  # to a pair that the query finds no more, because it was decided
     expect(page.locator("#title")).to_contain_text("/0004 sony")
-    seen(page).keyboard.press("ArrowLeft")
+    fourth = seen(page).url
+    page.keyboard.press("ArrowLeft")
+    expect(page).not_to_have_url(fourth)
     page.reload()
     expect(page.locator("#title")).to_contain_text("/0003 sony")
     expect(page.get_by_test_id("badge")).to_have_text("rejected")
