@@ -24,7 +24,7 @@ from dpedkit.db.records import (
     Snapshot,
     SplitName,
 )
-from dpedkit.db.shards import open_shard, write_shard
+from dpedkit.db.shards import open_shard, using_shards, write_shard
 from dpedkit.db.splits import assign_splits
 from dpedkit.db.store import Store
 
@@ -54,5 +54,6 @@ __all__ = [
     "group",
     "open_corpus",
     "open_shard",
+    "using_shards",
     "write_shard",
 ]

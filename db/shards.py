@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
 from dpedkit.errors import CorpusError
-from dpedkit.files import atomic_file
+from dpedkit.files import atomic_file, only_one
 from dpedkit.types import U8
+
+_LOCK = ".lock"
 
 
 def write_shard(folder: Path, phone: U8, dslr: U8) -> str:
@@ -59,6 +64,31 @@ def open_shard(folder: Path, name: str) -> U8:
             f"the shard {folder / name} holds {pixels.dtype} {list(pixels.shape)}, not uint8 [N, 2, S, S, 3]", remedy
         )
     return pixels
+
+
+@contextmanager
+def using_shards(folder: Path) -> Iterator[None]:
+    """Keep the shards in `folder` where they are: held from before their places are read until they are used no more.
+
+    Raises:
+        StorageError: they are being rewritten right now.
+    """
+    if not os.access(folder, os.W_OK):  # nobody can rewrite them here
+        yield
+        return
+    with only_one(folder / _LOCK, "compacting the shards", shared=True):
+        yield
+
+
+@contextmanager
+def rewriting_shards(folder: Path) -> Iterator[None]:
+    """Keep everybody else from shards in `folder` while they are rewritten.
+
+    Raises:
+        StorageError: another process uses them.
+    """
+    with only_one(folder / _LOCK, "using the shards: it cuts, imports, trains, evaluates, exports or compacts"):
+        yield
 
 
 def _is_patches(shape: tuple[int, ...]) -> bool:

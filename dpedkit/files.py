@@ -72,15 +72,17 @@ def keep(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def only_one(lock: Path, doing: str) -> Iterator[None]:
+def only_one(lock: Path, doing: str, *, shared: bool = False) -> Iterator[None]:
     """Hold a lock file; it is free again as soon as this process is gone, however it goes.
+
+    shared  others may hold it at the same time, if they share it, too
 
     Raises:
         StorageError: another process holds it: `doing` says what that one is busy with.
     """
     with lock.open("ab") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StorageError(f"another process is {doing}", "wait for it, or stop it") from None
         yield

@@ -1,4 +1,4 @@
-"""dpedkit init, doctor, status, fsck."""
+"""dpedkit init, doctor, status, fsck, compact."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
-from dpedkit.cli.options import chosen_workers, jobs_option
+from dpedkit.cli.options import chosen_workers, dry_run_option, jobs_option
 
 
 @cli.command()
@@ -115,6 +115,37 @@ def fsck(app: App, quick: bool, repair: bool, jobs: int | None) -> int:
         f"{damage} damaged, {mended} mended" if damage or mended else "all is sound",
     )
     return (3 if mended else 1) if damage else 0
+
+
+@cli.command()
+@dry_run_option
+@pass_app
+def compact(app: App, dry_run: bool) -> int:
+    """Free what patches that are gone have left in shards, and put small shards together.
+
+    Every patch keeps its pixels, be it in use, rejected, refused by the gates or in a snapshot alone. Only patches of
+    an older alignment that no snapshot holds are removed. While another command uses shards, nothing is done.
+
+    Ends with 3 if a shard is damaged and was left as it is.
+
+    \b
+    dpedkit compact --dry-run
+    dpedkit compact
+    """
+    from dpedkit.stages.compacting import compact as rewrite
+
+    report = rewrite(app.workspace, dry_run=dry_run, progress=app.progress())
+    would = "would be " if dry_run else ""
+    app.show(
+        report,
+        *(marked("left as it is", "red", cause) for cause in report.skipped.values()),
+        *(["-> run `dpedkit fsck --repair`"] if report.skipped else []),
+        f"{report.forgotten} patches of older alignments {would}removed",
+        f"{listed(report.rows, 'pair')} of patches {would}moved; shards: {report.shards_before} before, "
+        f"{report.shards_after} after",
+        f"{report.freed_bytes / 1e6:.1f} MB {would}freed",
+    )
+    return 3 if report.skipped else 0
 
 
 def _tally(counts: dict[str, int] | dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from dpedkit.db import Corpus, ScoreRecord, SplitName, open_corpus, open_shard
+from dpedkit.db import Corpus, ScoreRecord, SplitName, open_corpus, open_shard, using_shards
 from dpedkit.errors import CorpusError
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
@@ -99,7 +99,7 @@ def evaluate(
         CorpusError: there are no patches in this split.
     """
     report = EvaluateReport(split, protocol)
-    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+    with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
         patches = corpus.patches()
         held_out = patches[patches["keep"] & (patches["split"] == split)]
         names = sorted(set(held_out["phone"]))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from dpedkit.db import Listing, SplitName, open_corpus
+from dpedkit.db import Listing, SplitName, open_corpus, using_shards
 from dpedkit.db.exporters import find_exporter
 from dpedkit.db.exporters.exporter import EVERY_SPLIT, Exporter
 from dpedkit.errors import UsageError
@@ -108,26 +108,27 @@ def export(
         StorageError: the disk is full; what was finished stays.
     """
     target = target.resolve()
-    plan = _plan(workspace, wanted)
-    report = ExportReport(
-        folder=str(target),
-        layout=wanted.layout,
-        hash=plan.listing.hash,
-        patches=plan.record["patches"],
-        left_out=plan.record["left_out"],
-        photos=len(plan.photos.originals),
-        photos_left_out=plan.photos.left_out,
-        there=_is_there(target, plan.record["request"]),
-    )
-    if report.there and not dry_run:
-        shutil.rmtree(part_of(target), ignore_errors=True)  # of one that was killed just after it was done
-    if dry_run or report.there:
+    with using_shards(workspace.patches):
+        plan = _plan(workspace, wanted)
+        report = ExportReport(
+            folder=str(target),
+            layout=wanted.layout,
+            hash=plan.listing.hash,
+            patches=plan.record["patches"],
+            left_out=plan.record["left_out"],
+            photos=len(plan.photos.originals),
+            photos_left_out=plan.photos.left_out,
+            there=_is_there(target, plan.record["request"]),
+        )
+        if report.there and not dry_run:
+            shutil.rmtree(part_of(target), ignore_errors=True)  # of one that was killed just after it was done
+        if dry_run or report.there:
+            return report
+        progress.start("export", sum(plan.pairs.parts.values()) + report.photos)
+        written = _write(workspace, plan, target, workers, progress)
+        report.files, report.size_bytes = len(written), sum(file.size_bytes for file in written)
+        progress.done(f"{report.files} files, {report.size_bytes / 1e6:.1f} MB")
         return report
-    progress.start("export", sum(plan.pairs.parts.values()) + report.photos)
-    written = _write(workspace, plan, target, workers, progress)
-    report.files, report.size_bytes = len(written), sum(file.size_bytes for file in written)
-    progress.done(f"{report.files} files, {report.size_bytes / 1e6:.1f} MB")
-    return report
 
 
 def _plan(workspace: Workspace, wanted: Wanted) -> _Plan:

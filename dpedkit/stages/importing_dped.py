@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dpedkit.db import AlignmentRecord, Corpus, SplitName, open_corpus
+from dpedkit.db import AlignmentRecord, Corpus, SplitName, open_corpus, using_shards
 from dpedkit.errors import StorageError, UsageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.progress import Progress
@@ -81,7 +81,7 @@ def import_dped(
     """
     report = DpedReport()
     chosen = _phones(root, phones)
-    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+    with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
         held = _held(corpus)
         chunks = list(_chunks(workspace, root, chosen, frozenset(held), report))
         if not dry_run and chunks:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dpedkit.align import ALGORITHM_VERSION, Alignment, PatchOptions, PatchSet, cut_patches
-from dpedkit.db import Corpus, PatchRecord, open_corpus, write_shard
+from dpedkit.db import Corpus, PatchRecord, open_corpus, using_shards, write_shard
 from dpedkit.errors import CorpusError, PairRejected, SettingsError, StorageError, UsageError
 from dpedkit.executor import Workers, run_parallel
 from dpedkit.images import read_rgb
@@ -104,7 +104,7 @@ def build_patches(
     wanted = wanted or workspace.settings.patches
     policy = load_policy(workspace, wanted.gates)
     report = PatchReport(gates=policy.identity, limits=policy.limits)
-    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+    with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
         pairs = given.with_photos(corpus.pairs())
         aligned = pairs[pairs["status"] == "aligned"]
         if aligned.empty:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dpedkit.db import Corpus, RunRecord, open_corpus
+from dpedkit.db import Corpus, RunRecord, open_corpus, using_shards
 from dpedkit.errors import CorpusError, UsageError
 from dpedkit.progress import Progress
 from dpedkit.stages.snapshots import find_snapshot
@@ -66,7 +66,7 @@ def train_phone(
         TrainError: the run cannot start or has gone wrong.
     """
     recipe = load_recipe(recipe_name, overrides)
-    with open_corpus(workspace.root, workspace.settings.database) as corpus:
+    with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
         _check_phone(corpus, phone)
         name = unused_name(workspace.runs, f"{phone}-{recipe.name}")
         if dry_run:

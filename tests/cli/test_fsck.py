@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from command_line import CommandLine, shards
+from command_line import CommandLine, shards, wait_until
 from damages import damage_and_find
 
 from dpedkit.db import open_corpus
@@ -86,3 +86,27 @@ def test_rows_that_point_nowhere_are_named(cli: CommandLine, workspace: Make) ->
         "row 1 of patch names a row of shard that is not there"
     ]
     assert ["not 100001" in fault["found"] for fault in faults if fault["kind"] == "size"] == [True]
+
+
+def test_compacting_puts_shards_together_but_takes_none_from_a_training(cli: CommandLine, workspace: Make) -> None:
+    root = workspace("patched")
+    with open_corpus(root) as corpus:
+        pixels = corpus.pair_source("iphone", "train").read_batch([0, 5])
+    before = shards(root)
+    foreseen = cli.json("compact", "--dry-run", cwd=root)
+    assert shards(root) == before
+    words = ["train", "--phone", "iphone", "--recipe", "small", "--set", "iterations=100000", "--device", "cpu"]
+    training = cli.start(*words, cwd=root)
+    try:
+        wait_until(lambda: (root / "runs").exists() and any((root / "runs").iterdir()), 120)
+        assert "another process is using the shards" in cli.error("compact", cwd=root, code=1)
+    finally:
+        training.kill()
+        training.communicate()
+    assert shards(root) == before
+    assert cli.json("compact", cwd=root) == foreseen
+    assert len(shards(root)) == 1 < len(before)
+    with open_corpus(root) as corpus:
+        again = corpus.pair_source("iphone", "train").read_batch([0, 5])
+    assert [side.tobytes() for side in again] == [side.tobytes() for side in pixels]
+    assert cli.json("fsck", cwd=root)["faults"] == []
