@@ -26,9 +26,6 @@ def name_snapshot(
     connection: Connection, name: str, where: str, phones: Sequence[str], made: Json, now_ns: int
 ) -> list[SnapshotRecord]:
     """Freeze what is in use; see `Store.name_snapshot`."""
-    known = connection.execute(select(NamedSnapshot.hash).filter_by(name=name)).scalar()
-    if known is not None:
-        raise CorpusError(f"there is a snapshot {name!r} already", "snapshots never change: choose another name")
     parts = [
         part
         for phone in phones or _phones(connection)
@@ -38,9 +35,17 @@ def name_snapshot(
     if not parts:
         raise CorpusError("no patches in use to freeze", "run `dpedkit build-patches`, or ask for less with --where")
     listing = "".join(f"{part.phone} {part.split} {part.hash}\n" for part in parts)
+    content_hash = hashlib.sha256(listing.encode()).hexdigest()
+    known = connection.execute(select(NamedSnapshot.hash).filter_by(name=name)).scalar()
+    if known == content_hash:  # asked for again, by someone who did not see it end
+        return parts
+    if known is not None:
+        raise CorpusError(
+            f"there is a snapshot {name!r} of other patches already", "snapshots never change: choose another name"
+        )
     row = {
         "name": name,
-        "hash": hashlib.sha256(listing.encode()).hexdigest(),
+        "hash": content_hash,
         "made": made
         | {"where": where, "gates": _gates(connection, parts), "decisions": digest_of_decisions(connection)},
         "created_ns": now_ns,

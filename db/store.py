@@ -267,7 +267,7 @@ class Store:
         phones  left out: all
 
         Raises:
-            CorpusError: the name is taken, or there are no such patches.
+            CorpusError: the name is taken by other patches, or there are no such patches.
             QueryError: the query cannot be read, or asks for what is not there.
         """
         with writing(self._engine) as connection:

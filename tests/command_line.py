@@ -90,7 +90,8 @@ class CommandLine:
         process = self.start(*words, cwd=cwd)
         try:
             wait_until(lambda: ready() or process.poll() is not None)
-            (os.killpg if group else os.kill)(process.pid, number)
+            if process.poll() is None:
+                (os.killpg if group else os.kill)(process.pid, number)
             stdout, stderr = process.communicate(timeout=120)
         finally:
             process.kill()

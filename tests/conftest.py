@@ -12,7 +12,7 @@ from postgres_server import NewDatabase, program, running_server
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-# The same examples in every run, so that a change is judged by what it changes; HYPOTHESIS_PROFILE=default draws others.
+# The same examples in every run, so that a change is judged by what it changes; HYPOTHESIS_PROFILE=default: others.
 settings.register_profile("same", derandomize=True, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from measure import Figure, Findings
 
-_COUNT = re.compile(r"(\d+) (\w+)")
+_COUNT = re.compile(r"(\d+) ([\w-]+)")
 _HEAD = """# Benchmarks
 
 Written by `make bench`; one bench alone, such as `python tests/bench/run.py align`, renews its section and leaves the
@@ -77,6 +77,9 @@ def soak_chapter(path: Path) -> str:
         *_failed(kills),
         "",
         *_counted(items, "fsck", "**Damages**, one at a time, all found by `dpedkit fsck`"),
+        *_counted(
+            items, "pipeline", "**Commands** killed (SIGKILL) twice at random, in the end the same index and shards"
+        ),
         *_counted(items, "export", "**Exports** killed (SIGKILL) twice at random, in the end the same bytes"),
         *_counted(items, "mutants", "**Mutants**, photos damaged at random (`tests/soak/mutants.py`)"),
         "**Faults**, at the second of three shots:",

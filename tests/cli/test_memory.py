@@ -41,7 +41,7 @@ def small_machine() -> Iterator[Callable[[], None]]:
 
 
 def two_pairs(cli: CommandLine, captured: Path, ws: Path) -> None:
-    """Make a workspace with two pairs, of which the first has a phone's photo of 177 megapixels, the most there may be."""
+    """Make a workspace with two pairs, of which the first has a phone's photo of 177 megapixels: the limit is 178."""
     cli.run("init", ws, cwd=captured)
     (session,) = (captured / "photos").iterdir()
     folders = ws / "imported"

@@ -34,7 +34,7 @@ def test_a_snapshot_is_compared_and_trained_on(cli: CommandLine, workspace: Make
     assert [one["name"] for one in cli.json("snapshot", "list", cwd=root)] == ["first", "second"]
     shown = cli.run("snapshot", "show", "second", cwd=root).stdout
     assert "phone != 'iphone'" in shown
-    assert "there is a snapshot 'first' already" in cli.error("snapshot", "create", "first", cwd=root, code=1)
+    assert "snapshot 'first' of other patches" in cli.error("snapshot", "create", "first", cwd=root, code=1)
     assert "no snapshot 'third'" in cli.error("snapshot", "diff", "first", "third", cwd=root, code=1)
     words = ["train", "--phone", "iphone", "--recipe", "small", "--set", "iterations=2", "--set", "eval_every=2"]
     cli.run(*words, "--snapshot", "first", cwd=root)

@@ -36,11 +36,14 @@ def test_a_snapshot_holds_what_is_in_use_by_phone_and_split(filled: Corpus) -> N
 def test_the_same_content_has_the_same_hash_and_a_name_is_taken_once(filled: Corpus) -> None:
     filled.store.name_snapshot("a", {})
     filled.store.name_snapshot("b", {}, where="x >= 0")
+    before = filled.snapshots()
+    filled.store.name_snapshot("a", {"dpedkit": "2"})  # asked for again: it is there
+    assert filled.snapshots().equals(before)
     filled.store.decide("patch", {filled.patches("used")["patch"].iloc[0]: "reject"}, who="ann")
     filled.store.name_snapshot("c", {})
     hashes = filled.snapshots().drop_duplicates("snapshot").set_index("snapshot")["hash"]
     assert hashes["a"] == hashes["b"] != hashes["c"]
-    with pytest.raises(CorpusError, match="there is a snapshot 'a' already"):
+    with pytest.raises(CorpusError, match="snapshot 'a' of other patches"):
         filled.store.name_snapshot("a", {})
     with pytest.raises(QueryError):
         filled.store.name_snapshot("d", {}, where="nonsense = 1")

@@ -18,19 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from threading import Lock, local
+from typing import Generic, TypeVar
 
 import faults
 from damages import damage_and_find
 from export_kills import Exports
 from kills import kill_and_resume
 from mutants import read_all
+from pipeline_kills import Pipeline
 from rehearsal import Rehearsal
 
 KILLS = 200
 DAMAGES = 1000
-EXPORTS = 60
+PIPELINES, EXPORTS = 200, 60
 MUTANTS = 5000
 _AT_ONCE = 50  # damages in one item
 _READ_AT_ONCE = 250  # mutants in one item
@@ -38,13 +41,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 _RECORD = _ROOT / "docs" / "soak.json"
 
 Item = Callable[[], str]
+Thing = TypeVar("Thing")
 
 
 def main(words: list[str]) -> int:
     """Run what is missing; return how many items failed."""
     parser = argparse.ArgumentParser(description="Run the full counts.")
     parser.add_argument(
-        "prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, mutants, export"
+        "prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants"
     )
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
@@ -90,56 +94,50 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
         yield f"kill/{seed:03d}", lambda seed=seed: kill_and_resume(rig(), seed)  # type: ignore[misc]
     for fault, device in faults.CASES:
         yield f"fault/{fault}/{device}", partial(_suffer, fault, device)
-    patched = _Patched(stack)
+
+    def folder() -> Path:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory()))
+
+    patched = _One(lambda: _patched(folder()))
     for first in range(0, DAMAGES, _AT_ONCE):
-        yield f"fsck/{first:03d}", partial(_damage, patched, range(first, first + _AT_ONCE))
-    exports = _Exports(stack)
+        yield f"fsck/{first:03d}", partial(patched.use, partial(_damage, range(first, first + _AT_ONCE)))
+    pipeline = _One(lambda: Pipeline(folder()))
+    for seed in range(PIPELINES):
+        yield f"pipeline/{seed:03d}", partial(pipeline.use, methodcaller("kill", seed))
+    exports = _One(lambda: Exports(folder()))
     for seed in range(EXPORTS):
-        yield f"export/{seed:03d}", partial(exports.kill, seed)
+        yield f"export/{seed:03d}", partial(exports.use, methodcaller("kill", seed))
     for first in range(0, MUTANTS, _READ_AT_ONCE):
         yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
 
 
-class _Patched:
-    """A workspace with photos and patches, made when it is first asked for; one item at a time has it."""
+class _One(Generic[Thing]):
+    """Something that takes long to make: made when it is first asked for, used by one item at a time."""
 
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._root: Path | None = None
-        self.lock = Lock()
+    def __init__(self, make: Callable[[], Thing]) -> None:
+        self._make, self._lock = make, Lock()
+        self._made: Thing | None = None
 
-    def root(self) -> Path:
-        if self._root is None:
-            rig = Rehearsal(
-                Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "ws", scale=0.2, timeout_s=60
-            )
-            with rig.running():
-                for words in (["capture", "--shots", 3], ["align"], ["build-patches"]):
-                    process = rig.start(*words)
-                    process.communicate()
-                    assert process.returncode == 0, words
-            self._root = rig.root
-        return self._root
-
-
-class _Exports:
-    """A workspace to export from, made when it is first asked for; one item at a time has it."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self._mine: Exports | None = None
-        self._lock = Lock()
-
-    def kill(self, seed: int) -> str:
+    def use(self, how: Callable[[Thing], str]) -> str:
         with self._lock:
-            if self._mine is None:
-                self._mine = Exports(Path(self._stack.enter_context(tempfile.TemporaryDirectory())))
-            return self._mine.kill(seed)
+            if self._made is None:
+                self._made = self._make()
+            return how(self._made)
 
 
-def _damage(patched: _Patched, seeds: range) -> str:
-    with patched.lock:
-        kinds = Counter(damage_and_find(patched.root(), seed).split()[0] for seed in seeds)
+def _patched(folder: Path) -> Path:
+    """Return a workspace with photos and patches."""
+    rig = Rehearsal(folder / "ws", scale=0.2, timeout_s=60)
+    with rig.running():
+        for words in (["capture", "--shots", 3], ["align"], ["build-patches"]):
+            process = rig.start(*words)
+            process.communicate()
+            assert process.returncode == 0, words
+    return rig.root
+
+
+def _damage(seeds: range, root: Path) -> str:
+    kinds = Counter(damage_and_find(root, seed).split()[0] for seed in seeds)
     return "found all of " + ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
