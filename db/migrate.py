@@ -6,7 +6,9 @@ next, never between.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -18,20 +20,22 @@ from sqlalchemy import Connection, Engine, inspect
 
 from dpedkit.db.engine import explained, reading, writing
 from dpedkit.db.schema import Base
-from dpedkit.errors import CorpusError
+from dpedkit.errors import CorpusError, StorageError
 from dpedkit.files import atomic_file
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
-    """Create the tables of an empty database, or upgrade an older one after a backup copy beside it.
+def upgrade(engine: Engine, migrations: Path = MIGRATIONS, folder: Path = Path()) -> None:
+    """Create the tables of an empty database, or upgrade an older one after a backup.
+
+    folder  where the backup of a PostgreSQL database goes; a SQLite file's lies beside it
 
     Processes that open the same database at once take turns; the first does the work.
 
     Raises:
         CorpusError: the database is of a newer dpedkit or another program, or not sound.
-        StorageError: it cannot be read or written.
+        StorageError: it cannot be read or written, or not be backed up.
     """
     script = ScriptDirectory(migrations)
     head = script.get_current_head()
@@ -40,8 +44,9 @@ def upgrade(engine: Engine, migrations: Path = MIGRATIONS) -> None:
     if found != head:
         with writing(engine, foreign_keys=False) as connection:
             found = _revision(connection, script)  # another process may have been here first
-            if found not in (None, head) and engine.dialect.name == "sqlite":
-                _back_up(engine, str(found))
+            if found not in (None, head):
+                back_up = _copy if engine.dialect.name == "sqlite" else _dump
+                back_up(engine, str(found), folder)
             _run(connection, script)
             if engine.dialect.name == "postgresql":
                 _order_text_by_code_points(connection)
@@ -63,7 +68,7 @@ def _revision(connection: Connection, script: ScriptDirectory) -> str | None:
     if found is not None and found not in known:
         raise CorpusError(
             f"{name} was written by a newer dpedkit (revision {found}; this one knows up to {known[0]})",
-            "upgrade dpedkit, or put back a backup (corpus.db.backup-*)",
+            "upgrade dpedkit, or put back a backup (*.backup-*)",
         )
     return found
 
@@ -98,11 +103,11 @@ def _check_references(connection: Connection) -> None:
         tables = ", ".join(sorted({row[0] for row in broken}))
         raise CorpusError(
             f"{connection.engine.url.database} has rows that point nowhere, in: {tables}",
-            "nothing was changed; put back a backup (corpus.db.backup-*)",
+            "nothing was changed; put back a backup (*.backup-*)",
         )
 
 
-def _back_up(engine: Engine, revision: str) -> None:
+def _copy(engine: Engine, revision: str, _folder: Path) -> None:
     database = Path(str(engine.url.database))
     backup = database.with_name(f"{database.name}.backup-{revision}")
     with (
@@ -112,6 +117,26 @@ def _back_up(engine: Engine, revision: str) -> None:
         closing(sqlite3.connect(temporary)) as target,
     ):
         source.backup(target)
+
+
+def _dump(engine: Engine, revision: str, folder: Path) -> None:
+    """Let PostgreSQL's own program write a dump; writers wait meanwhile, for this process has their lock."""
+    url = engine.url
+    name = f"{url.database}.backup-{revision}.dump"
+    address = url.set(drivername="postgresql", password=None).render_as_string()
+    secret = {"PGPASSWORD": str(url.password)} if url.password else {}
+    with atomic_file(folder / name) as temporary:
+        words = ["pg_dump", "--format=custom", f"--file={temporary}", f"--dbname={address}"]
+        try:
+            done = subprocess.run(words, env=os.environ | secret, capture_output=True, text=True, check=False)
+            failed = done.returncode and (done.stderr.strip().splitlines() or ["it failed"])[0]
+        except FileNotFoundError:
+            failed = "pg_dump is not installed"
+        if failed:
+            raise StorageError(
+                f"{url.database} is not upgraded, for it could not be backed up: {failed}",
+                "install PostgreSQL's client programs, of the server's version or newer, and run the command again",
+            )
 
 
 def _use_wal(engine: Engine) -> None:

@@ -85,7 +85,7 @@ def check_files(
     sizes = {path: size for path, (_, size) in index.photos.items()}
     sizes |= {f"patches/{name}": _size(workspace.patches / name) for name in index.shards}
     faults = list(_faults_of_files(workspace, index, sizes, quick, progress))
-    faults += [Fault("index", "the index", line, "put back a backup (corpus.db.backup-*)") for line in index.broken]
+    faults += [Fault("index", "the index", line, "put back a backup (*.backup-*)") for line in index.broken]
     faults += _not_named(workspace, index)
     for kind, keys in index.adrift.items():
         remedy = "nothing to do: it holds again if the same comes back"

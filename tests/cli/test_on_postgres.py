@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import DPEDKIT, CommandLine
+from command_line import DPEDKIT, CommandLine, shards
 from postgres_server import NewDatabase
 
 from dpedkit.db import open_corpus
@@ -75,6 +75,29 @@ def test_two_commands_at_once_lose_nothing(cli: CommandLine, root: Path) -> None
         assert len(corpus.tags()) == SHOTS
         assert corpus.decisions()["batch"].is_unique
         assert set(corpus.patches()["size"]) == {64}
+
+
+def test_damage_is_named_and_mended_and_shards_are_compacted(cli: CommandLine, root: Path) -> None:
+    assert cli.json("compact", cwd=root)["skipped"] == {}
+    assert cli.json("fsck", cwd=root)["damage"] == 0
+    before = shards(root)
+    cli.run("build-patches", "--size", "48", "--jobs", 1, cwd=root)
+    flipped, gone = sorted(shards(root).keys() - before.keys())[:2]
+    data = bytearray((root / "patches" / flipped).read_bytes())
+    data[-1] ^= 1
+    (root / "patches" / flipped).write_bytes(data)
+    (root / "patches" / gone).unlink()
+    settings = root / "dpedkit.toml"
+    settings.write_text(settings.read_text().replace("size_px = 100", "size_px = 48"))
+    photo = next((root / "photos").rglob("*.jpg"))
+    whole = photo.read_bytes()
+    photo.write_bytes(whole[:-1])
+    found = {fault["what"]: fault["kind"] for fault in cli.json("fsck", cwd=root, code=1)["faults"]}
+    damage = {f"patches/{flipped}": "changed", f"patches/{gone}": "missing"}
+    assert found == damage | {photo.relative_to(root).as_posix(): "size"}
+    photo.write_bytes(whole)
+    assert cli.json("fsck", "--repair", "--jobs", 1, cwd=root)["damage"] == 0
+    assert cli.json("fsck", cwd=root)["damage"] == 0
 
 
 def database(root: Path) -> str:
