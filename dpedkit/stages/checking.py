@@ -15,14 +15,16 @@ from dpedkit.db.checking import Index, read_index
 from dpedkit.errors import CorpusError, DpedError
 from dpedkit.executor import Workers, processors
 from dpedkit.files import sha256_file, storage_error
+from dpedkit.images import PHOTO_SUFFIXES
 from dpedkit.progress import Progress
+from dpedkit.raw import RAW_SUFFIXES
 from dpedkit.stages.patches import build_patches
 from dpedkit.workspace import Workspace
 
 LOST = "lost+found"
 
 _YOUNG_S = 3600  # a file is written before its row: younger ones may belong to a command that runs
-_HARMLESS = ("unused", "leftover", "decision")
+_HARMLESS = ("unused", "leftover", "orphan", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,14 @@ class Fault:
     """One thing that is not as it should be.
 
     kind    "missing", "size", "changed", "unreadable" (a file that the index names), "index" (rows that contradict
-            each other); harmless: "unused", "leftover" (files that nothing names), "decision" (on what is gone)
+            each other); harmless: "unused", "leftover" (files that nothing names), "orphan" (a photo of no shot),
+            "decision" (on what is gone)
     what    the file, relative to the workspace, or the rows
     found   one line
     remedy  what to do
     """
 
-    kind: Literal["missing", "size", "changed", "unreadable", "index", "unused", "leftover", "decision"]
+    kind: Literal["missing", "size", "changed", "unreadable", "index", "unused", "leftover", "orphan", "decision"]
     what: str
     found: str
     remedy: str
@@ -167,8 +170,20 @@ def _not_named(workspace: Workspace, index: Index) -> Iterator[Fault]:
                     yield Fault("leftover", path, "half a file of a command that was killed", _REMEDY)
             elif folder == workspace.patches and file.suffix == ".npy" and file.name not in used:
                 yield Fault("unused", path, "no patch lies in it", _REMEDY)
+            elif _is_orphan(file, path, index):
+                yield Fault("orphan", path, "a photo that no shot has", _TAKE_IN)
 
 
+def _is_orphan(file: Path, path: str, index: Index) -> bool:
+    """Whether a photo was stored and never recorded; what an import has staged is for the next import to remove."""
+    return (
+        file.suffix.lower() in PHOTO_SUFFIXES | RAW_SUFFIXES
+        and path not in index.photos
+        and ".import" not in file.parts
+    )
+
+
+_TAKE_IN = "`dpedkit capture --resume` takes up what a killed session left, `dpedkit import` any other"
 _REMEDY = f"run `dpedkit fsck --repair`: it is moved to {LOST}/"
 
 

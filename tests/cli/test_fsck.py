@@ -39,8 +39,10 @@ def test_what_can_be_made_again_is_and_the_rest_says_what_to_restore(cli: Comman
     (root / "patches" / flipped).write_bytes(data)
     (root / "patches" / deleted).unlink()
     unused, half = root / "patches" / f"{'0' * 64}.npy", root / "patches" / ".x.npy.999999999.part"
-    for stray in (unused, half, root / "patches" / "young.npy"):
+    orphan = next((root / "photos").iterdir()) / "0099_sony.jpg"
+    for stray in (unused, half, root / "patches" / "young.npy", orphan, orphan.with_name("young.jpg")):
         stray.write_bytes(b"stray")
+    age(orphan)
     age(unused)
     age(half)
 
@@ -49,12 +51,14 @@ def test_what_can_be_made_again_is_and_the_rest_says_what_to_restore(cli: Comman
         f"patches/{deleted}": "missing",
         f"patches/{unused.name}": "unused",
         f"patches/{half.name}": "leftover",
+        orphan.relative_to(root).as_posix(): "orphan",
     }
     report = cli.json("fsck", "--repair", cwd=root)
     assert {fault["what"] for fault in report["faults"]} == found.keys() | {f"patches/{flipped}"}
     assert {name: digest for name, digest in shards(root).items() if name != "young.npy"} == before
     assert (root / "lost+found" / "patches" / flipped).read_bytes() == data
     assert (root / "lost+found" / "patches" / unused.name).read_bytes() == b"stray"
+    orphan.unlink()  # left where it was
     assert cli.json("fsck", cwd=root)["faults"] == []
 
 
