@@ -122,8 +122,9 @@ export class Grid {
     const name = document.createElement("span"), more = document.createElement("span");
     name.className = "name";
     more.className = "more";
-    name.append(span(pair.shot), span(pair.phone));
-    more.append(span(pair.status === "aligned" ? `${fixed(pair.residual_px, 3)} px` : `${pair.status} ${pair.reason ?? ""}`), span(`${pair.kept} of ${pair.patches} kept`));
+    const [session, number] = [pair.shot.slice(0, pair.shot.lastIndexOf("/")), pair.shot.slice(pair.shot.lastIndexOf("/"))];
+    name.append(span(session), span(number), span(pair.phone));
+    more.append(span(pair.status === "aligned" ? `${fixed(pair.residual_px, 3)} px` : fit(pair)), span(`${pair.kept} of ${pair.patches} kept`));
     card.append(image, name, more);
     card.addEventListener("click", () => { address.go({ ...this.chosen, pair: pair.id }, true); this.open(pair); });
     item.append(card);
@@ -133,7 +134,7 @@ export class Grid {
 
   mark(card, pair) {
     card.dataset.verdict = pair.verdict ?? "";
-    card.setAttribute("aria-label", `${named(pair)}, ${pair.status}, ${VERDICTS[pair.verdict] ?? "undecided"}`);
+    card.setAttribute("aria-label", `${named(pair)}, ${fit(pair)}, ${VERDICTS[pair.verdict] ?? "undecided"}`);
   }
 
   update(pair, before) {
@@ -176,6 +177,12 @@ export class Grid {
     event.preventDefault();
     cards[Math.min(cards.length - 1, Math.max(0, at + step))].focus();
   }
+}
+
+// What became of the alignment; "rejected" is what people say.
+function fit(pair) {
+  if (pair.status === "aligned") return "aligned";
+  return pair.status === "new" ? "not aligned yet" : `not aligned: ${(pair.reason || pair.status).replaceAll("_", " ")}`;
 }
 
 const first = (field) => (field.options ? field.options[0].value : "");

@@ -15,7 +15,7 @@ export class Stage {
     this.box.addEventListener("click", () => { if (dialog.dataset.mode === "blink" && !this.zoomed) this.blink(); });
     this.box.addEventListener("pointerdown", (event) => { if (this.zoomed) this.box.setPointerCapture(event.pointerId); });
     this.box.addEventListener("pointermove", (event) => { if (this.zoomed && event.buttons) this.pan(event.movementX, event.movementY); });
-    window.addEventListener("resize", () => this.layout());
+    new ResizeObserver(() => this.layout()).observe(this.box); // the window, or what stands around it, took another size
   }
 
   get zoomed() { return "zoom" in this.dialog.dataset; }

@@ -115,7 +115,7 @@ export class Viewer {
     if (details.scene) list.unshift(fact("scene", details.scene));
     if (details.split) list.push(fact("split", details.split));
     if (details.tags.length) list.push(fact("tags", details.tags.join(", ")));
-    if (details.detail) list.unshift(fact(details.reason || details.status, details.detail));
+    if (details.detail) list.unshift(fact(`not aligned: ${(details.reason || details.status).replaceAll("_", " ")}`, details.detail));
     find("#facts").replaceChildren(...list);
     if (!find("#score").options.length) {
       find("#score").add(new Option("verdict", ""));
@@ -151,7 +151,6 @@ export class Viewer {
     const help = find("#help");
     help.hidden = !help.hidden;
     find("#help-button").setAttribute("aria-expanded", !help.hidden);
-    this.stage.layout();
   }
 
   // Resolves to whether there was another pair.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from command_line import CommandLine, wait_until
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 from review_server import serving
 
 from dpedkit.db import open_corpus
+from dpedkit.images import encode_jpeg
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +243,35 @@ def test_a_decision_that_could_not_be_saved_yet_is_told_of(page: Page, root: Pat
     writer.close()
     expect(said).to_contain_text("/0001 sony rejected")
     assert verdicts(root) == ["reject", "", "", "", ""]
+
+
+def test_what_the_aligner_rejected_is_not_taken_for_a_decision(
+    cli: CommandLine, browser: Browser, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    for side in ("dslr", "phone"):
+        (tmp_path / side).mkdir()
+        tall = rng.integers(0, 256, (1200, 90, 3), dtype=np.uint8)
+        (tmp_path / side / "tall.jpg").write_bytes(encode_jpeg(tall))
+    cli.run("init", tmp_path / "ws", cwd=tmp_path)
+    folders = ("--dslr", tmp_path / "dslr", "--phone", f"sony={tmp_path / 'phone'}", "--pair-by", "name")
+    cli.run("import", "folder", *folders, cwd=tmp_path / "ws")
+    cli.run("align", "--jobs", 1, cwd=tmp_path / "ws", code=1)
+    with serving(cli, tmp_path / "ws") as address:
+        page = browser.new_page()
+        page.goto(address)
+        card = page.get_by_test_id("card")
+        expect(card).to_have_attribute("aria-label", re.compile(r"/0001 sony, not aligned: [a-z ]+, undecided$"))
+        opened(page)
+        expect(page.locator("#facts dt").first).to_have_text(re.compile("^not aligned: "))
+
+        def is_whole() -> bool:
+            boxes = [page.locator(which).bounding_box() for which in ("#stage", "#left .phone", "#right .dslr")]
+            stage, *sides = [box["height"] for box in boxes if box]
+            return max(sides) < stage + 1  # which is no whole number of pixels
+
+        wait_until(is_whole)
+        page.close()
 
 
 def test_patches_have_a_legend(page: Page) -> None:
