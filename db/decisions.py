@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    not_,
     select,
     true,
     update,
@@ -29,6 +30,14 @@ from dpedkit.types import Json
 
 Key: TypeAlias = "SQLColumnExpression[str]"
 
+
+class Keyed(Protocol):
+    """A row, as decisions know it: the column of its key, or what else tells whether that is among some."""
+
+    def in_(self, keys: Query, /) -> ColumnElement[bool]:
+        """Whether a query of keys returns its own."""
+
+
 VERDICT = "verdict"
 TAG = "tag:"
 RULE = "rule "
@@ -40,9 +49,9 @@ def pair_key(shot: Key, phone: Key) -> ColumnElement[str]:
     return shot.concat(":").concat(phone)
 
 
-def not_rejected(**keys: Key) -> ColumnElement[bool]:
+def not_rejected(**keys: Keyed) -> ColumnElement[bool]:
     """Whether none of these is rejected: kind -> key, as in `not_rejected(shot=Shot.key)`."""
-    return and_(*(key.not_in(_rejected(kind)) for kind, key in keys.items()))
+    return and_(*(not_(key.in_(decided(kind, "reject"))) for kind, key in keys.items()))
 
 
 def held(verdict: Key) -> ColumnElement[str]:
@@ -78,12 +87,12 @@ def digest_of_decisions(connection: Connection) -> Json:
     return {"verdicts": len(listing), "sha256": hashlib.sha256("".join(listing).encode()).hexdigest()}
 
 
-def has_tag(kind: str, key: Key, tag: str) -> ColumnElement[bool]:
+def has_tag(kind: str, key: Keyed, tag: str) -> ColumnElement[bool]:
     """Whether a row has a tag."""
     return _tagged(kind, key, Decision.topic == TAG + tag)
 
 
-def has_tags(kind: str, key: Key, like: str = "%") -> ColumnElement[bool]:
+def has_tags(kind: str, key: Keyed, like: str = "%") -> ColumnElement[bool]:
     r"""Whether a row has a tag that looks like a pattern of SQL in lower case, its \ before signs that are meant."""
     return _tagged(kind, key, func.lower(Decision.topic).like(TAG + like, escape="\\"))
 
@@ -97,14 +106,15 @@ def read_tags(connection: Connection, kind: str) -> dict[str, list[str]]:
     return found
 
 
-def _tagged(kind: str, key: Key, topic: ColumnElement[bool]) -> ColumnElement[bool]:
+def _tagged(kind: str, key: Keyed, topic: ColumnElement[bool]) -> ColumnElement[bool]:
     on = (Decision.kind == kind) & (Decision.verdict == "on") & Decision.current
     return key.in_(select(Decision.key).where(on, topic))
 
 
-def _rejected(kind: str) -> Query:
-    rejects = (Decision.kind == kind) & (Decision.topic == VERDICT) & (Decision.verdict == "reject")
-    return select(Decision.key).where(rejects, Decision.current)
+def decided(kind: str, verdict: str) -> Query:
+    """Return the keys of rows of this kind for which a verdict holds."""
+    found = (Decision.kind == kind) & (Decision.topic == VERDICT) & (Decision.verdict == verdict)
+    return select(Decision.key).where(found, Decision.current)
 
 
 def decide(

@@ -23,7 +23,7 @@ from sqlalchemy import (
     or_,
 )
 
-from dpedkit.db.decisions import has_tag, has_tags
+from dpedkit.db.decisions import Keyed, has_tag, has_tags
 from dpedkit.db.where import parse
 from dpedkit.db.where_tree import (
     Column,
@@ -69,7 +69,7 @@ class Fields:
 
     columns: Mapping[str, SQLColumnExpression[Any]]
     kind: str = ""
-    key: SQLColumnExpression[str] | None = None
+    key: Keyed | None = None
     ids: tuple[SQLColumnExpression[int], ...] = ()
 
     def kinds(self) -> dict[str, Kind]:
@@ -149,7 +149,7 @@ class _Compiler:
         return found if where.operator == "=" else not_(found)
 
     @property
-    def _key(self) -> SQLColumnExpression[str]:
+    def _key(self) -> Keyed:
         assert self._fields.key is not None, "tags are only looked for where rows have a key"
         return self._fields.key
 

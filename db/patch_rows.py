@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import CTE, ColumnElement, Connection, and_, func, select
+from sqlalchemy import CTE, ColumnElement, Connection, and_, case, func, select
+from sqlalchemy.orm import aliased
 
 from dpedkit.db import queries
-from dpedkit.db.decisions import not_rejected, read_held, verdict_of
+from dpedkit.db.decisions import decided, not_rejected, read_held, verdict_of
 from dpedkit.db.filters import Fields, condition
-from dpedkit.db.frames import read_frame
+from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.schema import Alignment, Patch, Shard, Shot
 from dpedkit.db.selecting import Rows, columns_of
 from dpedkit.types import I64
@@ -85,12 +86,23 @@ def _fields(shared: CTE) -> Fields:
     own = {name: column for name, column in columns_of(queries.patches()).items() if not name.endswith("_id")}
     columns = {name: shared.c[name] for name in queries.SHARED} | own
     columns |= {
-        "verdict": verdict_of("patch", Patch.key),
+        "verdict": case(*((_PATCH.in_(decided("patch", verdict)), verdict) for verdict in ("accept", "reject"))),
         "pair_verdict": shared.c.pair_verdict,
         "shot_verdict": shared.c.shot_verdict,
-        "used": and_(Patch.keep, shared.c.usable, not_rejected(patch=Patch.key)),
+        "used": and_(Patch.keep, shared.c.usable, not_rejected(patch=_PATCH)),
     }
-    return Fields(columns, "patch", Patch.key)
+    return Fields(columns, "patch", _PATCH)
+
+
+class _ByNumber:
+    """A patch by its key, but looked for by number, which costs a fraction."""
+
+    def in_(self, keys: Query, /) -> ColumnElement[bool]:
+        twin = aliased(Patch)
+        return Patch.id.in_(select(twin.id).where(twin.key.in_(keys)).correlate(None))
+
+
+_PATCH = _ByNumber()
 
 
 def _in_order(pairs: pd.DataFrame) -> pd.DataFrame:
