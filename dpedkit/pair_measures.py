@@ -113,7 +113,8 @@ def _sharpness_ratio(edges: list[F64]) -> float | None:
     """
     found = np.concatenate(edges) if edges else np.zeros((0, 3))
     found = found[np.argsort(-found[:, 0])[: round(_LIVELIEST * len(found))]]
-    ratios = found[:, 1] / found[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = found[:, 1] / found[:, 2]
     ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
     return float(np.median(ratios)) if len(ratios) >= _FEWEST else None
 

@@ -75,6 +75,12 @@ def test_light_and_noise_are_no_sharpness() -> None:
     )
 
 
+def test_flat_photos_have_light_but_no_sharpness() -> None:
+    flat = np.full((960, 1280, 3), 90, np.uint8)
+    assert gains(measured(flat, flat)) == pytest.approx((1, 1, 1))
+    assert measured(flat, flat).sharpness_ratio is None
+
+
 def test_nothing_in_common_is_no_measure() -> None:
     nothing = np.zeros((960, 1280), np.bool_)
     assert measured(scene(), scene(), nothing) == PairMeasures(None, None, None, None)

@@ -34,10 +34,11 @@ def init(app: App, folder: Path, rig: str) -> None:
 
     made = create_workspace(folder, {"tripod": rig_template("simulated" if rig == "simulated" else "tripod")})
     open_corpus(made.root, made.settings.database).close()
+    first = "dpedkit devices" if rig == "simulated" else "dpedkit rig new tripod, or dpedkit import folder"
     app.show(
         {"workspace": str(made.root), "rig": rig},
         f"workspace {folder} is ready",
-        f"next: cd {folder} && dpedkit devices" if rig == "simulated" else f"next: edit {folder}/rigs/tripod.toml",
+        f"next: cd {folder} && {first}",
     )
 
 

@@ -68,7 +68,7 @@ def _next_step(counts: Counts, runs: pd.DataFrame) -> str:
     unfinished = runs[runs["status"] == "stopped"]
     if len(unfinished):
         return f"dpedkit train --phone {unfinished['phone'].iloc[-1]} --recipe {unfinished['recipe'].iloc[-1]} --resume"
-    return "dpedkit train --phone NAME"
+    return "dpedkit review, or dpedkit train --phone NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,10 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "safetensors": ("safetensors", "train", "checkpoints"),
     "matplotlib": ("matplotlib", "train", "curves in reports"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
+    "rawpy": ("rawpy", "raw", "RAW photos"),
+    "starlette": ("starlette", "web", "the review page"),
     "distributed": ("distributed", "cluster", "work on many machines"),
+    "psycopg": ("psycopg", "postgres", "an index on a PostgreSQL server"),
 }
 CORE = ("numpy", "scipy", "opencv-python-headless", "pillow", "sqlalchemy", "pandas", "pydantic", "click", "rich")
 

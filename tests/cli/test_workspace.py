@@ -57,7 +57,7 @@ def test_status_counts_what_is_there_and_says_what_comes_next(cli: CommandLine, 
     assert found["counts"]["pairs"] == {"new": 12}
     assert found["next_step"] == "dpedkit align"
     assert cli.json("status", cwd=finished("aligned"))["next_step"] == "dpedkit build-patches"
-    assert cli.json("status", cwd=finished("patched"))["next_step"] == "dpedkit train --phone NAME"
+    assert cli.json("status", cwd=finished("patched"))["next_step"] == "dpedkit review, or dpedkit train --phone NAME"
     text = cli.run("status", cwd=finished("trained")).stdout
     assert "photos   blackberry 4, dslr 4, iphone 4, sony 4\n" in text
     assert "runs     iphone-small done\n" in text
