@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 EARTH_M = 6_371_000.0
 _BLOCK = 256  # hashes that are compared with all others at once: 256 x 22,000 of 8 bytes are 45 MB
@@ -109,6 +108,8 @@ def _alike(shots: Sequence[ShotFacts], device: str, rules: LinkRules) -> Iterato
 
 
 def _near(shots: Sequence[ShotFacts], place_m: float) -> Iterator[Link]:
+    from scipy.spatial import cKDTree  # a third of a second, which every command would wait
+
     if not shots:
         return
     degrees = np.radians(np.array([shot.place for shot in shots], dtype=np.float64))
