@@ -39,5 +39,5 @@ def new_postgres() -> Iterator[NewDatabase]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the file that takes longest: begun last, it would keep one process busy when all others are done."""
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    """Begin with the files that take longest: begun last, they would keep one process busy when all others are done."""
+    items.sort(key=lambda item: item.path.name not in ("test_demo.py", "test_soak.py", "test_pipeline.py"))

@@ -8,7 +8,6 @@ import faults
 import pytest
 from kills import kill_and_resume
 from mutants import read_all
-from pipeline_kills import Pipeline
 from rehearsal import Rehearsal
 
 from dpedkit.capture.simulate.faults import FAULTS
@@ -28,12 +27,6 @@ def test_every_fault_has_an_outcome() -> None:
 @pytest.mark.parametrize(("fault", "device"), faults.CASES)
 def test_a_fault_is_recovered_or_reported(tmp_path: Path, fault: str, device: str) -> None:
     faults.suffer(tmp_path, fault, device)
-
-
-def test_killed_commands_end_as_undisturbed_ones(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path)
-    for seed in range(1000, 1006):
-        pipeline.kill(seed)
 
 
 def test_mutants_are_what_they_were_or_errors() -> None:
