@@ -138,6 +138,7 @@ def _plan(workspace: Workspace, wanted: Wanted) -> _Plan:
     listing = every.only(exporter.splits)
     _check_fit(exporter, wanted, listing)
     pairs = ExportedPairs(listing, keep_private=wanted.keep_private)
+    _check_places(exporter, pairs)
     photos = Photos()
     if wanted.photos:
         photos = find_photos(workspace, exporter, listing, pairs, keep_private=wanted.keep_private)
@@ -175,6 +176,18 @@ def _check_fit(exporter: Exporter, wanted: Wanted, listing: Listing) -> None:
             raise UsageError(
                 f"layout {wanted.layout} is read as patches of {exporter.patch_px} px, those of {phone} have {size} px",
                 f"choose another layout, or `dpedkit build-patches --size {exporter.patch_px}`",
+            )
+
+
+def _check_places(exporter: Exporter, pairs: ExportedPairs) -> None:
+    """Refuse a layout in which a phone's photos would lie upon the DSLR's, since it calls that by the phone's name."""
+    for part in pairs.parts:
+        (first,) = pairs.pairs(part, 0, 1)
+        places = list(exporter.place(first).values())
+        if len(set(places)) < len(places):
+            raise UsageError(
+                f"both photos of a pair of {first.phone} would be {places[0]}: so this layout calls the DSLR",
+                "choose another layout",
             )
 
 

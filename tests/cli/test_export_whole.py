@@ -12,7 +12,7 @@ from small_corpus import SESSION, SmallCorpus, hand_on, make_corpus
 
 from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError, StorageError, UsageError
-from dpedkit.files import only_one
+from dpedkit.files import locked
 from dpedkit.stages.curating import Action, curate
 from dpedkit.stages.snapshots import make_snapshot
 from dpedkit.workspace import find_workspace
@@ -67,10 +67,17 @@ def test_an_unfinished_export_of_something_else_is_not_gone_on_with(
     assert "stray.txt" not in tree(tmp_path / "out")
 
 
+def test_a_phone_that_is_called_as_the_layout_calls_the_dslr_is_refused(tmp_path: Path) -> None:
+    root = make_corpus(tmp_path / "ws", phones=("canon",)).root
+    with pytest.raises(UsageError, match=r"both photos of a pair of canon would be canon/.*/canon/0\.jpg"):
+        hand_on(root, tmp_path / "out", "dped")
+    hand_on(root, tmp_path / "out", "basicsr")
+
+
 def test_two_exports_to_one_folder_do_not_meet(few: SmallCorpus, tmp_path: Path) -> None:
     (tmp_path / ".out.part").mkdir()
     with (
-        only_one(tmp_path / ".out.part" / "lock", "testing"),
+        locked(tmp_path / ".out.part" / "lock", "testing"),
         pytest.raises(StorageError, match="another process is exporting to "),
     ):
         hand_on(few.root, tmp_path / "out", "basicsr")
