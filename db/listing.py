@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -14,10 +13,11 @@ from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import digest_of_decisions
 from dpedkit.db.frames import Query, read_frame
-from dpedkit.db.members import check_alike, in_use
+from dpedkit.db.members import check_alike, hash_of, in_use
+from dpedkit.db.naming import find_named
 from dpedkit.db.records import SplitName
 from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot
-from dpedkit.db.schema_runs import NamedSnapshot, NamedSnapshotPart, Snapshot, SnapshotPatch
+from dpedkit.db.schema_runs import NamedSnapshotPart, Snapshot, SnapshotPatch
 from dpedkit.db.splits import SPLITS
 from dpedkit.errors import CorpusError, UsageError
 from dpedkit.types import Json
@@ -44,8 +44,7 @@ class Listing:
     @property
     def hash(self) -> str:
         """SHA-256 over all lists: that of the named snapshot which holds the same."""
-        lists = (f"{phone} {split} {_hash(part['patch'])}\n" for (phone, split), part in self.parts.items())
-        return hashlib.sha256("".join(lists).encode()).hexdigest()
+        return hash_of(f"{phone} {split} {hash_of(part['patch'])}" for (phone, split), part in self.parts.items())
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many patches there are: phone -> split -> patches."""
@@ -105,10 +104,7 @@ def _in_use(connection: Connection, where: str) -> tuple[_Lists, Json]:
 
 
 def _frozen(connection: Connection, name: str) -> tuple[_Lists, Json]:
-    named = connection.execute(select(NamedSnapshot).filter_by(name=name)).one_or_none()
-    if named is None:
-        known = connection.execute(select(NamedSnapshot.name).order_by(NamedSnapshot.created_ns)).scalars()
-        raise CorpusError(f"there is no snapshot {name!r}", f"snapshots: {', '.join(known) or 'none'}")
+    named = find_named(connection, name)
 
     def lists(phone: str, split: SplitName) -> Query:
         return (
@@ -152,8 +148,3 @@ def _read(connection: Connection, ids: Query) -> pd.DataFrame:
         .where(Patch.id.in_(ids))
     )
     return read_frame(connection, statement).sort_values("patch", ignore_index=True)
-
-
-def _hash(keys: pd.Series[str]) -> str:
-    """Return the hash of one list, as `Members` has it."""
-    return hashlib.sha256("".join(f"{key}\n" for key in keys).encode()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,10 @@ def _located() -> Query:
     )
 
 
+def hash_of(lines: Iterable[str]) -> str:
+    """Return the SHA-256 over the lines of a list: a patch's key each; or, over lists, "PHONE SPLIT HASH"."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
 def _members(rows: Sequence[Any]) -> Members:
-    content_hash = hashlib.sha256("".join(f"{row.key}\n" for row in rows).encode()).hexdigest()
-    return Members([row.id for row in rows], [(row.name, row.row) for row in rows], content_hash)
+    return Members([row.id for row in rows], [(row.name, row.row) for row in rows], hash_of(row.key for row in rows))

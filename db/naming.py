@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from dpedkit.db.decisions import digest_of_decisions
 from dpedkit.db.frames import Query, read_frame
-from dpedkit.db.members import find_members
+from dpedkit.db.members import find_members, hash_of
 from dpedkit.db.records import Snapshot as SnapshotRecord
 from dpedkit.db.records import SplitName
 from dpedkit.db.rows import frozen
@@ -34,8 +34,7 @@ def name_snapshot(
     ]
     if not parts:
         raise CorpusError("no patches in use to freeze", "run `dpedkit build-patches`, or ask for less with --where")
-    listing = "".join(f"{part.phone} {part.split} {part.hash}\n" for part in parts)
-    content_hash = hashlib.sha256(listing.encode()).hexdigest()
+    content_hash = hash_of(f"{part.phone} {part.split} {part.hash}" for part in parts)
     known = connection.execute(select(NamedSnapshot.hash).filter_by(name=name)).scalar()
     if known == content_hash:  # asked for again, by someone who did not see it end
         return parts
@@ -78,6 +77,19 @@ def named_snapshots() -> Query:
     )
 
 
+def find_named(connection: Connection, name: str) -> Row[Any]:
+    """Return the row of a named snapshot.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    found = connection.execute(select(NamedSnapshot.__table__).filter_by(name=name)).one_or_none()
+    if found is None:
+        known = connection.execute(select(NamedSnapshot.name).order_by(NamedSnapshot.created_ns)).scalars()
+        raise CorpusError(f"there is no snapshot {name!r}", f"snapshots: {', '.join(known) or 'none'}")
+    return found
+
+
 def read_members(connection: Connection, name: str) -> pd.DataFrame:
     """Return the patches of a named snapshot, as `Corpus.snapshot_patches` documents.
 
@@ -102,12 +114,9 @@ def read_members(connection: Connection, name: str) -> pd.DataFrame:
         .join(Alignment, Patch.alignment_id == Alignment.id)
         .join(Photo, Alignment.phone_photo_id == Photo.id)
         .join(Shot, Photo.shot_id == Shot.id)
-        .where(NamedSnapshot.name == name)
+        .where(NamedSnapshot.id == find_named(connection, name).id)
     )
-    found = read_frame(connection, statement)
-    if found.empty:
-        raise CorpusError(f"there is no snapshot {name!r}", "`dpedkit snapshot list` shows them")
-    return found.sort_values(["phone", "split", "patch"], ignore_index=True)
+    return read_frame(connection, statement).sort_values(["phone", "split", "patch"], ignore_index=True)
 
 
 def _phones(connection: Connection) -> list[str]:

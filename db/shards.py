@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dpedkit.errors import CorpusError
-from dpedkit.files import atomic_file, only_one
+from dpedkit.files import atomic_file, locked
 from dpedkit.types import U8
 
 _LOCK = ".lock"
@@ -76,7 +76,7 @@ def using_shards(folder: Path) -> Iterator[None]:
     if not os.access(folder, os.W_OK):  # nobody can rewrite them here
         yield
         return
-    with only_one(folder / _LOCK, "compacting the shards", shared=True):
+    with locked(folder / _LOCK, "compacting the shards", shared=True):
         yield
 
 
@@ -87,7 +87,7 @@ def rewriting_shards(folder: Path) -> Iterator[None]:
     Raises:
         StorageError: another process uses them.
     """
-    with only_one(folder / _LOCK, "using the shards: it cuts, imports, trains, evaluates, exports or compacts"):
+    with locked(folder / _LOCK, "using the shards: it cuts, imports, trains, evaluates, exports or compacts"):
         yield
 
 

@@ -72,7 +72,7 @@ def keep(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def only_one(lock: Path, doing: str, *, shared: bool = False) -> Iterator[None]:
+def locked(lock: Path, doing: str, *, shared: bool = False) -> Iterator[None]:
     """Hold a lock file; it is free again as soon as this process is gone, however it goes.
 
     shared  others may hold it at the same time, if they share it, too

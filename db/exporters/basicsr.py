@@ -10,22 +10,15 @@ all files of the gt folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from dpedkit.db.exporters.exporter import Exporter, Pair
-from dpedkit.images import encode_png
-from dpedkit.types import U8
 
 
 class BasicSR(Exporter):
     """Folders lq and gt, with a meta_info file."""
 
     index = "{phone}/meta_info_{split}.txt"
-
-    def files(self, pairs: Sequence[Pair], phone: U8, dslr: U8) -> Iterator[tuple[str, bytes]]:
-        """Yield two PNGs for each pair."""
-        for pair, *pixels in zip(pairs, phone, dslr, strict=True):
-            yield from zip(self.place(pair).values(), map(encode_png, pixels), strict=True)
 
     def place(self, pair: Pair) -> dict[str, str]:
         """Return its two files."""

@@ -10,7 +10,7 @@ JPEGs of the highest quality, with all of the colour: docs/corpus.md says what t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from dpedkit.db.exporters.exporter import Exporter, Pair, WholePhoto
@@ -24,11 +24,9 @@ class Dped(Exporter):
     splits = MappingProxyType({"train": "training_data", "test": "test_data/patches"})
     patch_px = 100
 
-    def files(self, pairs: Sequence[Pair], phone: U8, dslr: U8) -> Iterator[tuple[str, bytes]]:
-        """Yield two JPEGs for each pair."""
-        for pair, *pixels in zip(pairs, phone, dslr, strict=True):
-            for path, rgb in zip(self.place(pair).values(), pixels, strict=True):
-                yield path, encode_jpeg(rgb, quality=100, subsampling="4:4:4")
+    def encode(self, rgb: U8) -> bytes:
+        """Return a JPEG."""
+        return encode_jpeg(rgb, quality=100, subsampling="4:4:4")
 
     def place(self, pair: Pair) -> dict[str, str]:
         """Return its two files."""

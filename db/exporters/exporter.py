@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from dpedkit.db.records import SplitName
+from dpedkit.images import encode_png
 from dpedkit.types import U8, Json
 
 EVERY_SPLIT: Mapping[SplitName, str] = MappingProxyType({"train": "train", "val": "val", "test": "test"})
@@ -65,14 +66,21 @@ class Exporter(ABC):
     patch_px: int | None = None
     index: str = ""
 
-    @abstractmethod
     def files(self, pairs: Sequence[Pair], phone: U8, dslr: U8) -> Iterator[tuple[str, bytes]]:
         """Yield the files of up to `batch` pairs of one phone and split, the same bytes each time.
+
+        Where a layout does not say otherwise: two for each pair, at its two places, the phone's first.
 
         pairs        consecutive ones; the first one's number is a multiple of `batch`
         phone, dslr  uint8 [N, S, S, 3]
         ->           path in the exported folder, with forward slashes, and content
         """
+        for pair, *both in zip(pairs, phone, dslr, strict=True):
+            yield from zip(self.place(pair).values(), map(self.encode, both), strict=True)
+
+    def encode(self, rgb: U8) -> bytes:
+        """Return the file of one patch [S, S, 3]: PNG, which loses nothing."""
+        return encode_png(rgb)
 
     @abstractmethod
     def place(self, pair: Pair) -> dict[str, str]:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from dpedkit.db.exporters.exporter import Exporter, Pair
 from dpedkit.db.records import SplitName
-from dpedkit.images import encode_png
-from dpedkit.types import U8
 
 _PER_FOLDER = 1000
 
@@ -27,11 +25,6 @@ class ImageFolder(Exporter):
 
     splits = MappingProxyType({"train": "train", "val": "validation", "test": "test"})
     index = "{split}/{phone}/metadata.jsonl"
-
-    def files(self, pairs: Sequence[Pair], phone: U8, dslr: U8) -> Iterator[tuple[str, bytes]]:
-        """Yield two PNGs for each pair."""
-        for pair, *pixels in zip(pairs, phone, dslr, strict=True):
-            yield from zip(self.place(pair).values(), map(encode_png, pixels), strict=True)
 
     def place(self, pair: Pair) -> dict[str, str]:
         """Return its two files."""

@@ -16,7 +16,7 @@ import pandas as pd
 from dpedkit.db import Corpus, open_corpus
 from dpedkit.errors import StorageError
 from dpedkit.executor import Workers, run_parallel
-from dpedkit.files import only_one, write_atomic
+from dpedkit.files import locked, write_atomic
 from dpedkit.progress import Progress
 from dpedkit.stages import given
 from dpedkit.stages.align_index import index_page
@@ -63,7 +63,7 @@ def write_align_report(workspace: Workspace, *, workers: Workers, progress: Prog
     pages = AlignPages(folder / "index.html")
     failed: dict[str, str] = {}
     with (
-        only_one(folder / ".lock", "writing this report"),
+        locked(folder / ".lock", "writing this report"),
         open_corpus(workspace.root, workspace.settings.database) as corpus,
     ):
         book = _Book(workspace, corpus, folder)

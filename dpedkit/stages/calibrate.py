@@ -20,7 +20,7 @@ from dpedkit.capture.connect import connect
 from dpedkit.capture.rig import SIMULATED, Device, Rig, load_rig
 from dpedkit.capture.shot import STAMP_LAG_NS
 from dpedkit.errors import UsageError
-from dpedkit.files import only_one, write_atomic
+from dpedkit.files import locked, write_atomic
 from dpedkit.progress import Progress
 from dpedkit.settings import nearest
 from dpedkit.stages.clock_shots import ClockShots
@@ -110,7 +110,7 @@ def calibrate(
     devices = [one for one in rig.devices if one.name in plan.devices]
     photos = workspace.root / ".calibration" / rig_name
     with (
-        only_one(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
+        locked(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
         connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
         connection.show_board(),
     ):

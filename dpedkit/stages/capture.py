@@ -21,7 +21,7 @@ from dpedkit.capture.trace import Trace
 from dpedkit.capture.worker import Handling
 from dpedkit.db import Corpus, DeviceRecord, SessionRecord, open_corpus
 from dpedkit.errors import CameraError
-from dpedkit.files import only_one
+from dpedkit.files import locked
 from dpedkit.progress import Progress
 from dpedkit.stages.recording import Recorder, ShotSummary
 from dpedkit.stages.resuming import (
@@ -141,7 +141,7 @@ class _Rig:
     def opened(cls, workspace: Workspace, rig_name: str, trace_file: Path | None) -> Iterator[_Rig]:
         rig = load_rig(workspace.rig_file(rig_name))
         with (
-            only_one(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
+            locked(workspace.rig_file(rig_name).with_suffix(".lock"), f"using the rig {rig_name}"),
             open_corpus(workspace.root, workspace.settings.database) as corpus,
             connect(rig, workspace.simulated(rig.name), workspace.keys) as connection,
             closing(Trace(trace_file)) if trace_file else nullcontext() as trace,

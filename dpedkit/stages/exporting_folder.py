@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dpedkit.files import keep, only_one, storage_error, write_atomic
+from dpedkit.files import keep, locked, storage_error, write_atomic
 
 SUMS = "SHA256SUMS"
 
@@ -120,7 +120,7 @@ def unfinished(target: Path, stamp: str) -> Iterator[Unfinished]:
     mark = root / "stamp"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with only_one(root / "lock", f"exporting to {target}"):
+        with locked(root / "lock", f"exporting to {target}"):
             if not mark.is_file() or mark.read_text(encoding="utf-8") != stamp:
                 for folder in ("files", "sums"):
                     shutil.rmtree(root / folder, ignore_errors=True)

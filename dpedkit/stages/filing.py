@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dpedkit.db import Corpus, DeviceRecord, PhotoRecord, SessionRecord, ShotRecord
 from dpedkit.errors import CorpusError
-from dpedkit.files import only_one, storage_error, sync
+from dpedkit.files import locked, storage_error, sync
 from dpedkit.measures import MEASURES_VERSION
 from dpedkit.stages.frames import rows
 from dpedkit.stages.pairing import DSLR
@@ -44,7 +44,7 @@ def staging(workspace: Workspace) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
-    with only_one(folder / "lock", "importing photos into this workspace"):
+    with locked(folder / "lock", "importing photos into this workspace"):
         _clear(folder)
         yield folder
         _clear(folder)
