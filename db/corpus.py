@@ -50,7 +50,7 @@ def open_corpus(root: Path, url: str = "sqlite:///corpus.db", clock: Callable[[]
     """
     engine = make_engine(url, root)
     try:
-        upgrade(engine, folder=root)
+        upgrade(engine, root)
         prefer = preferred(root)
         settle(engine, prefer)
     except BaseException:

@@ -26,7 +26,7 @@ from dpedkit.files import atomic_file
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def upgrade(engine: Engine, migrations: Path = MIGRATIONS, folder: Path = Path()) -> None:
+def upgrade(engine: Engine, folder: Path, migrations: Path = MIGRATIONS) -> None:
     """Create the tables of an empty database, or upgrade an older one after a backup.
 
     folder  where the backup of a PostgreSQL database goes; a SQLite file's lies beside it

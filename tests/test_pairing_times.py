@@ -107,6 +107,16 @@ def test_a_drift_over_days_is_followed(offset: float) -> None:
     assert len({(a, b) for a, b in fit.pairs.tolist()} ^ truth.pairs) <= 2
 
 
+@pytest.mark.parametrize("few", [3, 4])
+def test_a_few_photos_after_a_gap_tell_the_drift(few: int) -> None:
+    rng = np.random.default_rng(few)
+    when = np.concatenate([np.cumsum(rng.uniform(10, 40, 10)), 20_000 + np.cumsum(rng.uniform(10, 40, few))])
+    shown = when * (1 + 50e-6) + 500 + rng.normal(0, 0.05, len(when))  # a second later than before the gap
+    fit = found(match_times(when, shown, step_s=0.001, within_s=2.0))
+    assert fit.pairs.tolist() == [[index, index] for index in range(len(when))]
+    assert abs(fit.drift_ppm - 50) < 10
+
+
 def test_bursts_keep_their_order_and_a_missing_frame_its_place() -> None:
     rng = np.random.default_rng(3)
     starts = np.cumsum(rng.uniform(20, 90, 15))

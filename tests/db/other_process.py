@@ -45,7 +45,7 @@ def open_at_once(root: Path, database: str) -> None:
 def upgrade_at_once(root: Path, database: str, migrations: str) -> None:
     wait_for_go()
     engine = make_engine(database, root)
-    upgrade(engine, Path(migrations))
+    upgrade(engine, root, Path(migrations))
     engine.dispose()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -36,10 +38,16 @@ def test_what_is_in_use_is_what_training_gets(filled: Corpus, build: Any) -> Non
     assert listing.devices["canon"] == {"role": "dslr", "model": "Canon EOS 70D", "serial": ""}
 
 
+def sha256_of(lines: Iterable[str]) -> str:
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
 def test_a_snapshot_leaves_as_it_was_and_the_same_content_has_its_hash(filled: Corpus) -> None:
     filled.store.name_snapshot("first", {"by": "me"})
     frozen, before = filled.snapshots()["hash"].iloc[0], filled.listing("first")
     assert filled.listing().hash == before.hash == frozen
+    lists = [f"{phone} {split} {sha256_of(part['patch'])}" for (phone, split), part in before.parts.items()]
+    assert frozen == sha256_of(lists)  # as it is recorded in workspaces and exports: it can never be another
     filled.store.replace_patches(filled.pairs("phone = 'sony'")["alignment"].iloc[0], "cut 2", "", [])
     filled.store.decide("shot", {"s/0003": "reject"}, who="ann")
     now, then = filled.listing(), filled.listing("first")

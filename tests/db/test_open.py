@@ -33,7 +33,7 @@ def database() -> str:
 def upgrade_to(root: Path, migrations: Path) -> None:
     engine = make_engine(URL, root)
     try:
-        upgrade(engine, migrations)
+        upgrade(engine, root, migrations)
     finally:
         engine.dispose()
 
@@ -45,7 +45,7 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
 
 def test_migrations_make_exactly_the_schema(tmp_path: Path) -> None:
     engine = make_engine(URL, tmp_path)
-    upgrade(engine)
+    upgrade(engine, tmp_path)
     with reading(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []

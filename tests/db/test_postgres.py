@@ -67,7 +67,7 @@ def test_a_database_of_another_program_is_left_alone(database: str, tmp_path: Pa
 def upgrade_to(migrations: Path, url: str, folder: Path) -> None:
     engine = make_engine(url, folder)
     try:
-        upgrade(engine, migrations, folder)
+        upgrade(engine, folder, migrations)
     finally:
         engine.dispose()
 

@@ -26,7 +26,7 @@ def write_as(revision: str, source: Path, root: Path) -> None:
         if path.name[1:5] > revision:
             path.unlink()
     engine = make_engine("sqlite:///corpus.db", root)
-    upgrade(engine, versions.parent)
+    upgrade(engine, root, versions.parent)
     engine.dispose()
     with closing(sqlite3.connect(root / "corpus.db")) as connection:
         connection.execute("ATTACH ? AS new", (str(source),))

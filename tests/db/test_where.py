@@ -172,6 +172,21 @@ def test_a_query_of_patches_finds_what_pandas_finds(
     assert (count, page["patch"].tolist()) == (len(wanted), wanted[5:15])
 
 
+OF_DECISIONS = [
+    f"{column} {how}"
+    for column in ("verdict", "pair_verdict", "shot_verdict")
+    for how in ("= 'accept'", "= 'reject'", "!= 'accept'", "is missing", "like 'RE*'", "in ('accept', 'reject')")
+]
+
+
+@pytest.mark.parametrize("also", ["", " and residual_px < 2", " or tag = 'b'"])
+def test_what_was_decided_is_asked_of_the_row_itself(corpus: Corpus, patches: list[dict[str, Any]], also: str) -> None:
+    for query in OF_DECISIONS:
+        wanted = [row["patch"] for row in patches if holds(parse(query + also), row)]
+        count, page = corpus.page_of_patches(query + also, len(patches))
+        assert (count, page["patch"].tolist()) == (len(wanted), wanted), query
+
+
 def holds(where: Where, row: dict[str, Any]) -> bool:  # noqa: PLR0911  (one for each kind of node)
     """Say what a query is about a row, in Python's own words."""
 
