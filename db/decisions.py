@@ -65,7 +65,6 @@ def verdict_of(kind: str, key: Key) -> ColumnElement[str]:
     return (
         select(held(found.verdict))
         .where(found.kind == kind, found.key == key, found.topic == VERDICT, found.current)
-        .correlate_except(found)  # whatever the key is of, however far out it is named
         .scalar_subquery()
     )
 

@@ -74,9 +74,10 @@ def test_processes_that_upgrade_a_corpus_at_once_make_one_backup(
     release(processes)
     assert [process.wait() for process in processes] == [0] * 3
     assert values(database, tmp_path, REVISION) == ["0005"]
-    backups = [backup.name for backup in tmp_path.glob("*backup*")]
-    assert len(backups) == database.startswith("sqlite"), "a server's backups are its administrator's"
-    assert [values(f"sqlite:///{backup}", tmp_path, REVISION) for backup in backups] == [["0004"]] * len(backups)
+    (backup,) = (found.name for found in tmp_path.glob("*backup*"))
+    assert "backup-0004" in backup
+    if database.startswith("sqlite"):  # test_postgres.py puts a server's dump back
+        assert values(f"sqlite:///{backup}", tmp_path, REVISION) == ["0004"]
 
 
 def test_two_writers_and_a_reader_do_not_disturb_each_other(start: Start, corpus: Corpus) -> None:
