@@ -21,7 +21,7 @@ from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
 from dpedkit.db.naming import named_snapshots, read_members
 from dpedkit.db.pairs import ShardPairs
-from dpedkit.db.patch_rows import page_of_patches, patch_rows, read_patches
+from dpedkit.db.patch_rows import page_of_patches, patch_fields, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
 from dpedkit.db.records import Counts, SplitName
 from dpedkit.db.schema import Alignment, Session, Shard
@@ -175,9 +175,9 @@ class Corpus:
 
     def columns(self, table: Table) -> dict[str, str]:
         """Return what a query may ask of photos, pairs or patches: column -> "number", "text" or "truth"."""
-        rows = {"photos": photo_rows, "pairs": pair_rows, "patches": patch_rows}[table]()
-        tags = {TAG: "text"} if rows[1].key is not None else {}
-        return {**rows[1].kinds(), **tags}
+        fields = patch_fields() if table == "patches" else (photo_rows() if table == "photos" else pair_rows())[1]
+        tags = {TAG: "text"} if fields.key is not None else {}
+        return {**fields.kinds(), **tags}
 
     def tags(self, kind: str = "pair") -> dict[str, list[str]]:
         """Return the tags of pairs, patches or shots: key -> its tags, sorted; a pair's key is SHOT:PHONE."""

@@ -22,6 +22,9 @@ from sqlalchemy import (
     not_,
     or_,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from dpedkit.db.decisions import Keyed, has_tag, has_tags
 from dpedkit.db.where import parse
@@ -77,20 +80,38 @@ class Fields:
         return {name: kind for name, column in self.columns.items() if (kind := _kind(column))}
 
 
-def condition(text: str, fields: Fields) -> ColumnElement[bool]:
+def condition(text: str, fields: Fields, where: Where | None = None) -> ColumnElement[bool]:
     """Return a query as a condition.
+
+    where  the tree of a part of `text`; left out: of all of it
 
     A comparison with a missing value is false, and `not` of it true, as in Python with its NaN; not as in SQL.
 
     Raises:
         QueryError: it cannot be read, names an unknown column, or compares what cannot be compared.
     """
-    return _Compiler(text, fields).of(parse(text))
+    return _Compiler(text, fields).of(where or parse(text))
 
 
 def _kind(column: SQLColumnExpression[Any]) -> Kind | None:
     sort = getattr(column, "type", None)
     return next((kind for sql, kind in _KINDS.items() if isinstance(sort, sql)), None)
+
+
+class _folded(FunctionElement[str]):  # noqa: N801  (functions of SQL are named so)
+    """A text in lower case, for `like`; SQLite's own takes any case for the same, and half a million calls are slow."""
+
+    name, type, inherit_cache = "folded", String(), True
+
+
+@compiles(_folded)
+def _lower(element: _folded, compiler: SQLCompiler, **words: Any) -> str:
+    return f"lower({compiler.process(element.clauses, **words)})"
+
+
+@compiles(_folded, "sqlite")
+def _as_is(element: _folded, compiler: SQLCompiler, **words: Any) -> str:
+    return compiler.process(element.clauses, **words)
 
 
 class _Compiler:
@@ -140,7 +161,7 @@ class _Compiler:
         sql = escaped.replace("*", "%").replace("?", "_").translate(_LOWER)
         if self._is_tag(column):
             return has_tags(self._fields.kind, self._key, like=sql)
-        return func.lower(self._column(column)).like(sql, escape="\\")
+        return _folded(self._column(column)).like(sql, escape="\\")
 
     def _tag(self, where: Compare, other: Value) -> ColumnElement[bool]:
         if not isinstance(other, Constant) or not isinstance(other.value, str) or where.operator not in ("=", "!="):

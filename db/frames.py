@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,9 +11,8 @@ import pandas as pd
 from sqlalchemy import JSON, Boolean, ColumnElement, Connection, Float, Integer, Select
 
 Query: TypeAlias = "Select[*tuple[Any, ...]]"
-Cells: TypeAlias = npt.NDArray[np.object_]
 
-_AT_A_TIME = 2_000
+_AT_A_TIME = 500
 """Rows that are Python's objects at once: as many as stay in a processor's cache until they are numbers."""
 
 _NUMPY = {"float64": np.float64, "int64": np.int64, "bool": np.bool_}
@@ -26,18 +24,28 @@ def read_frame(connection: Connection, statement: Query) -> pd.DataFrame:
     names = [str(column.key) for column in columns]
     kinds = [_dtype(column) for column in columns]
     parts: list[list[npt.NDArray[Any]]] = [[] for _ in columns]
-    for cells in _blocks(connection, statement, columns):
-        for at, (part, kind) in enumerate(zip(parts, kinds, strict=True)):
-            part.append(cells[:, at].astype(_NUMPY[kind]) if kind in _NUMPY else cells[:, at].copy())
+    for block in _blocks(connection, statement, columns):
+        for cells, part, kind in zip(block, parts, kinds, strict=True):
+            part.append(_array(cells, kind))
     whole = {
-        name: pd.Series(np.concatenate(part) if part else [], dtype=kind)
+        name: pd.Series(np.concatenate(part) if part else [], dtype=kind, copy=False)
         for name, part, kind in zip(names, parts, kinds, strict=True)
     }
-    return pd.DataFrame(whole)
+    return pd.DataFrame(whole, copy=False)
 
 
-def _blocks(connection: Connection, statement: Query, columns: list[ColumnElement[Any]]) -> Iterator[Cells]:
-    """Yield the rows, some at a time, as [N, columns] of what the driver makes of them.
+def _array(cells: tuple[Any, ...], kind: str) -> npt.NDArray[Any]:
+    if kind in _NUMPY:
+        return np.array(cells, dtype=_NUMPY[kind])  # None is NaN
+    array = np.empty(len(cells), dtype=np.object_)
+    array[:] = cells
+    return array
+
+
+def _blocks(
+    connection: Connection, statement: Query, columns: list[ColumnElement[Any]]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the rows, some at a time, as a tuple for each column of what the driver makes of them.
 
     SQLAlchemy's own rows cost half as much again as reading them, and only JSON needs what it would do.
     """
@@ -45,13 +53,10 @@ def _blocks(connection: Connection, statement: Query, columns: list[ColumnElemen
     cursor = connection.execute(statement).cursor
     assert cursor is not None, "a SELECT has one"
     while rows := cursor.fetchmany(_AT_A_TIME):
-        flat = np.fromiter(chain.from_iterable(rows), dtype=object, count=len(rows) * len(columns))
-        cells = flat.reshape(len(rows), len(columns))
+        block = list(zip(*rows, strict=True))
         for at, decode in decoders.items():
-            decoded = np.empty(len(rows), dtype=object)
-            decoded[:] = [decode(cell) for cell in cells[:, at]]
-            cells[:, at] = decoded
-        yield cells
+            block[at] = tuple(map(decode, block[at]))
+        yield block
 
 
 def _decoder(connection: Connection, column: ColumnElement[Any]) -> Callable[[Any], Any] | None:

@@ -13,10 +13,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db.decisions import not_rejected, pair_key
-from dpedkit.db.filters import condition
 from dpedkit.db.frames import Query
 from dpedkit.db.pairs import ShardPairs
-from dpedkit.db.patch_rows import patch_rows
+from dpedkit.db.patch_rows import find_patches
 from dpedkit.db.queries import is_picture
 from dpedkit.db.schema import Alignment, Device, Patch, Photo, Shard, Shot, Split
 from dpedkit.db.schema_runs import Snapshot, SnapshotPatch
@@ -76,8 +75,7 @@ def in_use(phone: str, split: str, where: str = "") -> Query:
         .where(Device.name == phone, Split.split == split)
     )
     if where.strip():
-        every, fields = patch_rows()
-        statement = statement.where(Patch.id.in_(every.with_only_columns(Patch.id).where(condition(where, fields))))
+        statement = statement.where(Patch.id.in_(find_patches(where).with_only_columns(Patch.id)))
     return statement
 
 

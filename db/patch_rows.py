@@ -6,9 +6,13 @@ here, text is repeated by number, too. To have the database hand it over with ev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from sqlalchemy import CTE, ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import CTE, ColumnElement, Connection, SQLColumnExpression, and_, case, func, select
 from sqlalchemy.orm import aliased
 
 from dpedkit.db import queries
@@ -16,18 +20,27 @@ from dpedkit.db.decisions import decided, not_rejected, read_held, verdict_of
 from dpedkit.db.filters import Fields, condition
 from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.schema import Alignment, Patch, Shard, Shot
-from dpedkit.db.selecting import Rows, columns_of
+from dpedkit.db.selecting import columns_of
+from dpedkit.db.where import parse
+from dpedkit.db.where_tree import named, set_apart
 from dpedkit.types import I64
 
 _FIRST = ("patch", "alignment", "shot", "session", "scene", "split", "phone", "dslr", "shard")
 _LAST = queries.SHARED[queries.SHARED.index("residual_px") :]
 _VERDICTS = ("verdict", "pair_verdict", "shot_verdict", "used")
+_OF_PAIR = {*queries.SHARED, "pair_verdict", "shot_verdict"}
+_IN_ORDER = ("shot", "phone", "dslr")
 
 
-def patch_rows(*which: ColumnElement[bool]) -> Rows:
-    """Return the query of the patches of all current alignments, or of `which`, and what may be asked of them."""
-    shared = _shared(*which)
-    return queries.patches().join(shared, shared.c.alignment_id == Patch.alignment_id), _fields(shared)
+def patch_fields() -> Fields:
+    """Return what may be asked of a patch."""
+    return _fields(_of_pair())
+
+
+def find_patches(where: str, *which: ColumnElement[bool]) -> Query:
+    """Return the query of the patches of current alignments, or of `which`; raises as `read_patches` does."""
+    shared, conditions = _asked(where, *which)
+    return queries.patches().join(shared, shared.c.alignment_id == Patch.alignment_id).where(*conditions)
 
 
 def read_patches(connection: Connection, where: str, alignment: str = "") -> pd.DataFrame:
@@ -36,12 +49,7 @@ def read_patches(connection: Connection, where: str, alignment: str = "") -> pd.
     Raises:
         QueryError: it cannot be read or asks for what is not there.
     """
-    which = [Alignment.key == alignment] if alignment else []
-    statement, fields = patch_rows(*which)
-    if where.strip():
-        statement = statement.where(condition(where, fields))
-    pairs = _in_order(read_frame(connection, queries.aligned().where(*which)))
-    return _joined(connection, read_frame(connection, statement), pairs)
+    return _read(connection, where, *([Alignment.key == alignment] if alignment else []))
 
 
 def page_of_patches(connection: Connection, where: str, limit: int, offset: int = 0) -> tuple[int, pd.DataFrame]:
@@ -49,49 +57,68 @@ def page_of_patches(connection: Connection, where: str, limit: int, offset: int 
 
     Counted by alignment, in one pass, they tell which alignments the page is from: nothing else is read.
     """
-    shared = _shared()
-    fields = _fields(shared)
-    wanted = [Patch.alignment_id == shared.c.alignment_id, queries.in_use()]
-    if where.strip():
-        wanted.append(condition(where, fields))
-    counted = select(func.count()).select_from(Patch).where(*wanted).correlate(shared).scalar_subquery()
-    named = (shared.c.alignment_id, shared.c.shot, shared.c.phone, shared.c.dslr)
+    shared, conditions = _asked(where)
+    asked = [Patch.alignment_id == shared.c.alignment_id, queries.in_use(), *conditions]
+    counted = select(func.count()).select_from(Patch).where(*asked).correlate(shared).scalar_subquery()
+    named = (shared.c.alignment_id, *(shared.c[name] for name in _IN_ORDER))
     counts = _in_order(read_frame(connection, select(*named, counted.label("count"))))
     ends = counts["count"].to_numpy(np.int64).cumsum()
     first, last = np.searchsorted(ends, offset, side="right"), np.searchsorted(ends, offset + limit) + 1
     before = int(ends[first - 1]) if first else 0
-    ids = counts["alignment_id"][first:last].tolist()
-    few = _shared(Alignment.id.in_(ids))
-    statement = queries.patches().join(few, few.c.alignment_id == Patch.alignment_id)
-    if where.strip():
-        statement = statement.where(condition(where, _fields(few)))
-    pairs = _in_order(read_frame(connection, queries.aligned().where(Alignment.id.in_(ids))))
-    whole = _joined(connection, read_frame(connection, statement), pairs)
+    whole = _read(connection, where, Alignment.id.in_(counts["alignment_id"][first:last].tolist()))
     page = whole.iloc[offset - before : offset - before + limit].reset_index(drop=True)
     return int(ends[-1]) if len(ends) else 0, page
 
 
-def _shared(*which: ColumnElement[bool]) -> CTE:
-    """Return what the patches of alignments share, and what was decided of their pairs and shots."""
+def _read(connection: Connection, where: str, *which: ColumnElement[bool]) -> pd.DataFrame:
+    pairs = _in_order(read_frame(connection, queries.aligned().where(*which)))
+    return _joined(connection, read_frame(connection, find_patches(where, *which)), pairs)
+
+
+def _of_pair() -> Mapping[str, SQLColumnExpression[Any]]:
+    """Return what the patches of an alignment share, and what was decided of their pair and shot."""
     pair, shot = queries.PAIR_KEY, Shot.key
-    decided = (
-        verdict_of("pair", pair).label("pair_verdict"),
-        verdict_of("shot", shot).label("shot_verdict"),
-        not_rejected(pair=pair, shot=shot).label("usable"),
-    )
-    return queries.aligned().add_columns(*decided).where(*which).cte("aligned").prefix_with("MATERIALIZED")
+    verdicts = (verdict_of("pair", pair).label("pair_verdict"), verdict_of("shot", shot).label("shot_verdict"))
+    usable = not_rejected(pair=pair, shot=shot).label("usable")
+    return columns_of(queries.aligned().add_columns(*verdicts, usable))
 
 
-def _fields(shared: CTE) -> Fields:
+def _fields(of_pair: Mapping[str, SQLColumnExpression[Any]]) -> Fields:
     own = {name: column for name, column in columns_of(queries.patches()).items() if not name.endswith("_id")}
-    columns = {name: shared.c[name] for name in queries.SHARED} | own
+    columns = {name: of_pair[name] for name in queries.SHARED} | own
     columns |= {
         "verdict": case(*((_PATCH.in_(decided("patch", verdict)), verdict) for verdict in ("accept", "reject"))),
-        "pair_verdict": shared.c.pair_verdict,
-        "shot_verdict": shared.c.shot_verdict,
-        "used": and_(Patch.keep, shared.c.usable, not_rejected(patch=_PATCH)),
+        "pair_verdict": of_pair["pair_verdict"],
+        "shot_verdict": of_pair["shot_verdict"],
+        "used": and_(Patch.keep, of_pair["usable"], not_rejected(patch=_PATCH)),
     }
     return Fields(columns, "patch", _PATCH)
+
+
+def _asked(where: str, *which: ColumnElement[bool]) -> tuple[CTE, list[ColumnElement[bool]]]:
+    """Return alignments with what is asked of them, once for each, and what is then asked of each of their patches."""
+    of_pair = _of_pair()
+    tree, parts = set_apart(parse(where), _OF_PAIR) if where.strip() else (None, {})
+    wanted = {*_IN_ORDER, *(named(tree) if tree else ())}
+    if "used" in wanted:
+        wanted.add("usable")
+    columns = {name: column for name, column in of_pair.items() if name in wanted}
+    columns |= {name: condition(where, _fields(of_pair), part) for name, part in parts.items()}
+    shared = (
+        queries.aligned()
+        .with_only_columns(
+            Alignment.id.label("alignment_id"), *(column.label(name) for name, column in columns.items())
+        )
+        .where(*which)
+        .cte("aligned")
+        .prefix_with("MATERIALIZED")
+    )
+    if tree is None:
+        return shared, []
+    found = {name: shared.c[name] for name in columns}
+    fields = _fields({**of_pair, **found})
+    rest = replace(fields, columns={**fields.columns, **{name: found[name] for name in parts}})
+    return shared, [condition(where, rest, tree)]
 
 
 class _ByNumber:
@@ -106,7 +133,7 @@ _PATCH = _ByNumber()
 
 
 def _in_order(pairs: pd.DataFrame) -> pd.DataFrame:
-    return pairs.sort_values(["shot", "phone", "dslr"], ignore_index=True)
+    return pairs.sort_values(list(_IN_ORDER), ignore_index=True)
 
 
 def _joined(connection: Connection, found: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

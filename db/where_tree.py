@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -111,6 +112,43 @@ def unparse(where: Where) -> str:
                 f"({unparse(part)})" if isinstance(part, Every | Some) else unparse(part) for part in parts
             )
     return text
+
+
+def named(where: Where) -> set[str]:
+    """Return the columns that a tree names."""
+    match where:
+        case Compare(_, left, right):
+            return {value.name for value in (left, right) if isinstance(value, Column)}
+        case OneOf(column) | Like(column) | Missing(column) | IsTrue(column):
+            return {column.name}
+        case Not(part):
+            return named(part)
+        case Every(parts) | Some(parts):
+            return set().union(*map(named, parts))
+
+
+def set_apart(where: Where, columns: AbstractSet[str]) -> tuple[Where, dict[str, Where]]:
+    """Return a tree whose largest parts that name only these columns are columns themselves, and what these stand for.
+
+    Their names have a space, so that no query can ask for them.
+    """
+    parts: dict[str, Where] = {}
+
+    def rest(of: Where) -> Where:
+        if named(of) <= columns:
+            name = f"part {len(parts)}"
+            parts[name] = of
+            return IsTrue(Column(name))
+        match of:
+            case Not(part):
+                return Not(rest(part))
+            case Every(of_all):
+                return Every(tuple(map(rest, of_all)))
+            case Some(of_any):
+                return Some(tuple(map(rest, of_any)))
+        return of
+
+    return rest(where), parts
 
 
 def _word(value: Value) -> str:
