@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, sparse
-from scipy.linalg import solveh_banded
 
 from dpedkit.types import F32, F64, I64, Json
+
+if TYPE_CHECKING:  # scipy's modules are imported where a mesh is used: most commands do without that half second
+    from scipy import sparse
 
 _ROBUST_ROUNDS = 6
 _OUTLIER_SIGMAS = 3.0
@@ -32,6 +34,8 @@ class Mesh:
 
     def displacement(self, points: F64) -> F64:
         """Return the displacement [N, 2], px, at points [N, 2], phone px; beyond the photo the border's holds."""
+        from scipy import ndimage
+
         at = _grid_coordinates(points, self.size, self.controls.shape[:2])
         planes = np.moveaxis(self.controls, 2, 0).astype(np.float64)
         return np.stack([ndimage.map_coordinates(plane, at, order=3, prefilter=False) for plane in planes], axis=1)
@@ -76,6 +80,8 @@ class MeshFitter:
         stiffness  weight of the bending energy against the measurements
         rounds     how often outliers are weighed anew
         """
+        from scipy.linalg import solveh_banded
+
         base = 1.0 / sigma**2
         weight = base
         fixed = stiffness * self._bending + self._anchor
@@ -133,6 +139,8 @@ def _cubic_weights(at: F64, count: int) -> tuple[I64, F64]:
 
 def _bending(shape: tuple[int, int]) -> sparse.csr_array:
     """Return the discrete thin-plate energy f_xx^2 + 2 f_xy^2 + f_yy^2 as a quadratic form [R * C, R * C]."""
+    from scipy import sparse
+
     first_row, first_col = (sparse.csr_array(np.diff(np.eye(n), axis=0)) for n in shape)
     second_row, second_col = (sparse.csr_array(np.diff(np.eye(n), n=2, axis=0)) for n in shape)
     rows, cols = (sparse.eye_array(n, format="csr") for n in shape)

@@ -13,8 +13,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.optimize import isotonic_regression
 
 from dpedkit.align.alignment import Alignment
 from dpedkit.errors import PairRejected
@@ -44,6 +42,8 @@ class Tone:
 
     def apply(self, dslr: U8) -> U8:
         """Return a picture [H, W, 3] with every level replaced."""
+        from scipy.interpolate import PchipInterpolator  # a third of a second, which only --match needs
+
         curves = [PchipInterpolator(*knots.T)(_LEVELS) for knots in self.knots]
         table = np.rint(np.clip(np.stack(curves, axis=-1), 0, 255)).astype(np.uint8)
         return cv2.LUT(dslr, table[None]).astype(np.uint8, copy=False)
@@ -117,6 +117,8 @@ def _medians(phone: U8, dslr: U8, weights: F64) -> F64:
 
     Where the phone clips, its level is known only to lie beyond; a median needs to know no more.
     """
+    from scipy.optimize import isotonic_regression  # as slow to import
+
     joint = np.bincount(dslr.astype(np.int64) * 256 + phone, weights, 256 * 256).reshape(-1, _GROUP, 256)
     behind = joint.sum(axis=(1, 2))
     squares = np.bincount(dslr // _GROUP, weights**2, len(behind))

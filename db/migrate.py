@@ -1,7 +1,7 @@
 """Bring a database to the schema this version of dpedkit knows.
 
-Revisions are files in migrations/versions, run in order inside one transaction: a database is at one revision or the
-next, never between.
+Revisions are files in migrations/versions, rNNNN_*.py by their number, run in order inside one transaction: a database
+is at one revision or the next, never between.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect
 
 from dpedkit.db.engine import explained, reading, writing
 from dpedkit.db.schema import Base
 from dpedkit.errors import CorpusError, StorageError
 from dpedkit.files import atomic_file
+
+if TYPE_CHECKING:  # imported where a database is upgraded: every other command does without that fifth of a second
+    from alembic.migration import MigrationContext
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -37,17 +38,16 @@ def upgrade(engine: Engine, folder: Path, migrations: Path = MIGRATIONS) -> None
         CorpusError: the database is of a newer dpedkit or another program, or not sound.
         StorageError: it cannot be read or written, or not be backed up.
     """
-    script = ScriptDirectory(migrations)
-    head = script.get_current_head()
+    known = sorted(path.stem[1:5] for path in (migrations / "versions").glob("r[0-9]*.py"))
     with reading(engine) as connection:
-        found = _revision(connection, script)
-    if found != head:
+        found = _revision(connection, known)
+    if found != known[-1]:
         with writing(engine, foreign_keys=False) as connection:
-            found = _revision(connection, script)  # another process may have been here first
-            if found not in (None, head):
+            found = _revision(connection, known)  # another process may have been here first
+            if found not in (None, known[-1]):
                 back_up = _copy if engine.dialect.name == "sqlite" else _dump
                 back_up(engine, str(found), folder)
-            _run(connection, script)
+            _run(connection, migrations)
             if engine.dialect.name == "postgresql":
                 _order_text_by_code_points(connection)
             _check_references(connection)
@@ -55,29 +55,35 @@ def upgrade(engine: Engine, folder: Path, migrations: Path = MIGRATIONS) -> None
         _use_wal(engine)
 
 
-def _revision(connection: Connection, script: ScriptDirectory) -> str | None:
+def _revision(connection: Connection, known: Sequence[str]) -> str | None:
     """Return the database's revision, None for an empty one."""
     name = connection.engine.url.database
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is None and (tables := inspect(connection).get_table_names()):
+    tables = inspect(connection).get_table_names()
+    found = None
+    if "alembic_version" in tables:
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if found is None and tables:
         raise CorpusError(
             f"{name} holds tables of another program: {', '.join(sorted(tables)[:3])}",
             "move it away, or name another `database` in dpedkit.toml",
         )
-    known = [revision.revision for revision in script.walk_revisions()]
     if found is not None and found not in known:
         raise CorpusError(
-            f"{name} was written by a newer dpedkit (revision {found}; this one knows up to {known[0]})",
+            f"{name} was written by a newer dpedkit (revision {found}; this one knows up to {known[-1]})",
             "upgrade dpedkit, or put back a backup (*.backup-*)",
         )
     return found
 
 
-def _run(connection: Connection, script: ScriptDirectory) -> None:
-    head = script.get_current_head()
+def _run(connection: Connection, migrations: Path) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(migrations)
 
     def missing(revision: str, _context: MigrationContext) -> list[object]:
-        return list(script._upgrade_revs(str(head), revision))  # as in the manual of EnvironmentContext
+        return list(script._upgrade_revs("head", revision))  # as in the manual of EnvironmentContext
 
     with EnvironmentContext(Config(), script, fn=missing) as environment:
         environment.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
