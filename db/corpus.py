@@ -19,7 +19,7 @@ from dpedkit.db.frames import Query, read_frame
 from dpedkit.db.listing import Listing, read_listing
 from dpedkit.db.members import find_members, frozen_members
 from dpedkit.db.migrate import upgrade
-from dpedkit.db.naming import named_snapshots, read_members
+from dpedkit.db.naming import read_members, read_snapshots
 from dpedkit.db.pairs import ShardPairs
 from dpedkit.db.patch_rows import page_of_patches, patch_fields, read_patches
 from dpedkit.db.pictures import Prefer, preferred, settle
@@ -207,12 +207,16 @@ class Corpus:
         """
         return self._frame(queries.lenses())
 
-    def snapshots(self) -> pd.DataFrame:
-        """Return a row per phone and split of every named snapshot, oldest first.
+    def snapshots(self, name: str = "") -> pd.DataFrame:
+        """Return a row per phone and split of every named snapshot, or of one, oldest first.
 
         snapshot (its name) hash created_ns made (dict) phone split patches list (hash of this phone's and split's)
+
+        Raises:
+            CorpusError: no such snapshot.
         """
-        return self._frame(named_snapshots())
+        with reading(self._engine) as connection:
+            return read_snapshots(connection, name)
 
     def snapshot_patches(self, name: str) -> pd.DataFrame:
         """Return a row per patch of a named snapshot, in order of phone, split and key.

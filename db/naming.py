@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Connection, Row, select
 
 from dpedkit.db.decisions import digest_of_decisions
-from dpedkit.db.frames import Query, read_frame
+from dpedkit.db.frames import read_frame
 from dpedkit.db.members import find_members, hash_of
 from dpedkit.db.records import Snapshot as SnapshotRecord
 from dpedkit.db.records import SplitName
@@ -58,9 +58,9 @@ def name_snapshot(
     return parts
 
 
-def named_snapshots() -> Query:
-    """Return every named snapshot and its parts, oldest first."""
-    return (
+def read_snapshots(connection: Connection, name: str = "") -> pd.DataFrame:
+    """Return the parts of every named snapshot or of one, as `Corpus.snapshots` documents; raises as it does."""
+    statement = (
         select(
             NamedSnapshot.name.label("snapshot"),
             NamedSnapshot.hash,
@@ -75,6 +75,9 @@ def named_snapshots() -> Query:
         .join(Snapshot)
         .order_by(NamedSnapshot.created_ns, NamedSnapshot.name, Snapshot.phone, Snapshot.split)
     )
+    if name:
+        statement = statement.where(NamedSnapshot.id == find_named(connection, name).id)
+    return read_frame(connection, statement)
 
 
 def find_named(connection: Connection, name: str) -> Row[Any]:

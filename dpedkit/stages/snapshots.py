@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from dpedkit.db import Corpus, open_corpus
-from dpedkit.errors import CorpusError
 from dpedkit.stages.frames import rows
 from dpedkit.types import Json
 from dpedkit.workspace import Workspace
@@ -62,17 +61,8 @@ def snapshots(workspace: Workspace) -> list[NamedSnapshot]:
 
 
 def find_snapshot(corpus: Corpus, name: str) -> NamedSnapshot:
-    """Return one by its name.
-
-    Raises:
-        CorpusError: there is none.
-    """
-    frame = corpus.snapshots()
-    parts = frame[frame["snapshot"] == name]
-    if parts.empty:
-        known = ", ".join(dict.fromkeys(frame["snapshot"])) or "none"
-        raise CorpusError(f"there is no snapshot {name!r}", f"snapshots: {known}")
-    return _named(name, parts)
+    """Return one by its name; raises as `Corpus.snapshots` does."""
+    return _named(name, corpus.snapshots(name))
 
 
 def compare_snapshots(workspace: Workspace, before: str, after: str) -> SnapshotDiff:
