@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from dpedkit.errors import CorpusError
 from dpedkit.files import allow_open_files
 from dpedkit.types import I64, U8, Json
 
-_OTHER_FILES = 100  # that a process has open beside shards
+_AT_ONCE = 64  # pairs whose shards stay open until all of them are copied
+_OTHER_FILES = 100 + _AT_ONCE  # that a process has open beside shards
 _MOST_MAPS = 30_000  # Linux allows a process 65,530 unless told otherwise
 
 
@@ -37,7 +39,7 @@ class ShardPairs:
         allowed = allow_open_files(min(len(self._shards), _MOST_MAPS) + _OTHER_FILES)
         self._most_open = max(allowed - _OTHER_FILES, 1)  # each mapped shard holds a file open
         self._opened: dict[int, U8] = {}
-        self._patch_px = int(self._open(int(shard_of[0])).shape[2])
+        self._patch_px = math.isqrt(self._open(int(shard_of[0])).shape[1] // 6)  # of two pictures in three colours
 
     @property
     def content_hash(self) -> str:
@@ -65,11 +67,16 @@ class ShardPairs:
             IndexError: a row that does not exist.
         """
         wanted = np.asarray(rows, dtype=np.int64)
+        pieces = [self._read(wanted[first : first + _AT_ONCE]) for first in range(0, len(wanted), _AT_ONCE)]
+        pairs = pieces[0] if len(pieces) == 1 else np.concatenate([self._read(wanted[:0]), *pieces])
+        return pairs[:, 0], pairs[:, 1]
+
+    def _read(self, wanted: I64) -> U8:
+        """Return pairs [B, 2, S, S, 3] whose shards are open all at once."""
         shard_of, row_of = self._shard_of[wanted].tolist(), self._row_of[wanted].tolist()
-        pairs = np.empty((2, len(wanted), self._patch_px, self._patch_px, 3), np.uint8)
-        for place, shard, row in zip(pairs.swapaxes(0, 1), shard_of, row_of, strict=True):
-            place[...] = self._open(shard)[row]  # one copy, of a pair
-        return pairs[0], pairs[1]
+        found = [self._open(shard)[row] for shard, row in zip(shard_of, row_of, strict=True)]
+        joined = bytearray().join(found)  # NumPy's own ways to gather rows take longer for each than to copy it
+        return np.frombuffer(joined, np.uint8).reshape(-1, 2, self._patch_px, self._patch_px, 3)
 
     def __getstate__(self) -> Json:
         return self.__dict__ | {"_opened": {}}  # a worker maps the shards itself
@@ -85,5 +92,5 @@ class ShardPairs:
                     f"the shard {self._folder / self._shards[shard]} has {len(pixels)} rows, but row {last} is wanted",
                     "run `dpedkit build-patches`: it rebuilds what is missing",
                 )
-            self._opened[shard] = pixels
+            self._opened[shard] = pixels.reshape(len(pixels), -1)  # a row of bytes is copied faster than a picture
         return self._opened[shard]
