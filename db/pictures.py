@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,7 @@ def mark(connection: Connection, shot_id: int, prefer: Prefer) -> None:
     connection.execute(update(Photo).where(Photo.shot_id == shot_id).values(picture=_is_best(prefer)))
 
 
+@cache  # it is asked for every shot
 def _is_best(prefer: Prefer) -> ColumnElement[bool]:
     """Whether no other photo of the device and shot is better: of the preferred kind, then the last by its format.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import PurePosixPath
 
 from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
+from dpedkit.db.frames import Query
 from dpedkit.db.members import Members
 from dpedkit.db.pictures import Prefer, mark
 from dpedkit.db.records import PhotoRecord, Snapshot
@@ -16,16 +18,35 @@ from dpedkit.db.schema_runs import SnapshotPatch
 from dpedkit.db.upsert import row_of, upsert
 from dpedkit.errors import CorpusError, KnownPhoto
 
+_LIKE = (
+    select(Shot.key, Device.name, Photo.sha256, Photo.path, Photo.format)
+    .select_from(Photo)
+    .join(Shot)
+    .join(Device)
+    .where(
+        ((Photo.shot_id == bindparam("in_shot")) & (Photo.device_id == bindparam("of_device")))
+        & (Photo.format == bindparam("in_format"))
+        | (Photo.sha256 == bindparam("of_content"))
+        | (Photo.path == bindparam("at_path"))
+    )
+)
+"""What a new photo may clash with."""
+
 
 def id_of(connection: Connection, table: type[Base], column: str, value: str) -> int:
     """Return the id of the row whose `column` is `value`."""
-    columns = table.__table__.c
-    found = connection.execute(select(columns["id"]).where(columns[column] == value)).scalar()
+    found = connection.execute(_by(table, column), {"wanted": value}).scalar()
     if found is None:
         raise CorpusError(
             f"the corpus holds no {table.__tablename__} {value!r}", "`dpedkit status` shows what it holds"
         )
     return int(found)
+
+
+@cache
+def _by(table: type[Base], column: str) -> Query:
+    columns = table.__table__.c
+    return select(columns["id"]).where(columns[column] == bindparam("wanted"))
 
 
 def add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord], prefer: Prefer) -> None:
@@ -35,15 +56,8 @@ def add_photos(connection: Connection, shot: str, photos: Sequence[PhotoRecord],
         if PurePosixPath(photo.path).is_absolute() or "\\" in photo.path:
             raise ValueError(f"want a path relative to the workspace with forward slashes, got {photo.path!r}")
         device_id = id_of(connection, Device, "name", photo.device)
-        same_place = (Photo.shot_id == shot_id) & (Photo.device_id == device_id) & (Photo.format == photo.format)
-        found = connection.execute(
-            select(Shot.key, Device.name, Photo.sha256, Photo.path, Photo.format)
-            .select_from(Photo)
-            .join(Shot)
-            .join(Device)
-            .where(same_place | (Photo.sha256 == photo.sha256) | (Photo.path == photo.path))
-        ).all()
-        for other in found:
+        place = {"in_shot": shot_id, "of_device": device_id, "in_format": photo.format}
+        for other in connection.execute(_LIKE, {**place, "of_content": photo.sha256, "at_path": photo.path}).all():
             if tuple(other) == (shot, photo.device, photo.sha256, photo.path, photo.format):
                 continue
             if other.sha256 == photo.sha256:

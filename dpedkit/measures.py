@@ -140,10 +140,13 @@ def gradient_energies(gray: U8, sigma_px: float, block_px: int, margin_px: int =
     noise  deviation of white noise in the picture, whose energy is taken off
     """
     soft: F32 = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), sigma_px).astype(np.float32, copy=False)
-    across, down = soft[1:-1, 2:] - soft[1:-1, :-2], soft[2:, 1:-1] - soft[:-2, 1:-1]
-    inner = slice(margin_px - 1, None)
     rows, cols = ((side - 2 * margin_px) // block_px for side in gray.shape)
-    energy = (across**2 + down**2)[inner, inner][: rows * block_px, : cols * block_px]
+    top, left, bottom, right = margin_px, margin_px, margin_px + rows * block_px, margin_px + cols * block_px
+    across = soft[top:bottom, left + 1 : right + 1] - soft[top:bottom, left - 1 : right - 1]
+    down = soft[top + 1 : bottom + 1, left:right] - soft[top - 1 : bottom - 1, left:right]
+    across *= across
+    down *= down
+    energy = np.add(across, down, out=across)
     blocks: F64 = energy.reshape(rows, block_px, cols, block_px).mean(axis=(1, 3), dtype=np.float64)
     return blocks - _noise_energy(noise, sigma_px)
 
@@ -183,8 +186,8 @@ def _sharpness(rgb: U8, noise: float) -> float:
 
 def _clipping_and_means(sample: U8) -> tuple[float, list[float]]:
     """Return the share of clipped pixels and the mean of each channel in linear light."""
-    pixels = sample.reshape(-1, 3)
-    counts = np.stack([np.bincount(pixels[:, channel], minlength=256) for channel in range(3)]) / len(pixels)
+    levels = [cv2.calcHist([sample], [channel], None, [256], [0, 256]).ravel() for channel in range(3)]
+    counts = np.stack(levels).astype(np.float64) / (sample.shape[0] * sample.shape[1])
     clipped = counts[:, : _BLACK + 1].sum(axis=1) + counts[:, _WHITE:].sum(axis=1)
     return float(clipped.max()), (counts @ _LINEAR).tolist()
 
@@ -201,11 +204,13 @@ def flat_noise(gray: U8) -> float:
     if not rows or not cols:
         return 0.0
     gray = np.ascontiguousarray(gray[: rows * block, : cols * block])
-    rough = np.abs(cv2.filter2D(gray, cv2.CV_32F, _IMMERKAER)).reshape(rows, block, cols, block)
+    rough = cv2.filter2D(gray, cv2.CV_32F, _IMMERKAER)
+    rough = np.abs(rough, out=rough).reshape(rows, block, cols, block)
     inner = rough[:, 1:-1]  # rows of blocks that touch here may not touch in the photo
     spread = inner.mean(axis=(1, 3)) * (math.sqrt(math.pi / 2) / 6)
     blocks = gray.reshape(rows, block, cols, block)
-    usable = (blocks.min(axis=(1, 3)) > _BLACK) & (blocks.max(axis=(1, 3)) < _WHITE)
+    # along the columns first: NumPy takes a row of them at a time
+    usable = (blocks.min(axis=1).min(axis=2) > _BLACK) & (blocks.max(axis=1).max(axis=2) < _WHITE)
     if not usable.any():
         return 0.0
     return float(np.quantile(spread[usable], _FLATTEST)) / _FLATTEST_BIAS
