@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dpedkit.errors import TrainError, WeightsError
 from dpedkit.files import write_atomic
-from dpedkit.train.networks import Discriminator, Generator
+from dpedkit.train.networks import Discriminator, Enhancer
 from dpedkit.train.weights import describe, parse_meta
 from dpedkit.types import Json
 
@@ -45,7 +45,7 @@ class State:
     best_step      the step it belongs to
     """
 
-    generator: Trainee[Generator]
+    generator: Trainee[Enhancer]
     discriminator: Trainee[Discriminator] | None
     step: int = 0
     best_psnr_db: float | None = None

@@ -1,9 +1,10 @@
 """Whole photos through a generator, exactly, in bounded memory.
 
-Instance normalisation takes its statistics over the whole picture, so tiles would change it. Instead each layer runs
-over strips of rows before the next one starts: a convolution writes its raw output and gathers mean and variance
+DPED's instance normalisation takes its statistics over the whole picture, so tiles would change it. Instead each layer
+runs over strips of rows before the next one starts: a convolution writes its raw output and gathers mean and variance
 strip by strip, and whoever reads that map normalises what it reads. Two maps are enough, because a map may be
-overwritten while it is read: the few rows that the next strip needs again are set aside.
+overwritten while it is read: the few rows that the next strip needs again are set aside. Other networks take the whole
+picture at once.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dpedkit.train.networks import Block, Generator, InstanceNorm, SameConv
+from dpedkit.train.networks import Block, Enhancer, Generator, InstanceNorm, SameConv
 from dpedkit.types import U8
 
 
-def enhance(generator: Generator, rgb: U8, *, device: str | torch.device = "cpu", strip_rows: int = 16) -> U8:
+def enhance(generator: Enhancer, rgb: U8, *, device: str | torch.device = "cpu", strip_rows: int = 16) -> U8:
     """Return the enhanced photo: what the generator makes of the whole picture at once, whatever its size.
 
     rgb         uint8 [H, W, 3], at least 1 x 1 px
     device      where to compute; it holds two feature maps, 8 * width bytes per pixel (10 GB for 20 MP at width 64)
-    strip_rows  rows at a time: changes speed and memory, not the result
+    strip_rows  of DPED's generator, rows at a time: changes speed and memory, not the result
     ->          uint8 [H, W, 3]
 
     Raises:
@@ -37,18 +38,25 @@ def enhance(generator: Generator, rgb: U8, *, device: str | torch.device = "cpu"
         raise ValueError(f"strips need at least 1 row, got {strip_rows}")
     generator = copy.deepcopy(generator).to(device).eval()
     photo = torch.from_numpy(rgb.copy())  # which may be mirrored or read-only
-    result = torch.empty_like(photo)
-    height, width = rgb.shape[:2]
-    skip, work = (torch.empty(height, width, generator.width, device=device) for _ in range(2))
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        strips = _Strips(strip_rows)
-        strips.convolve(generator.head, photo, skip, before=lambda x: x.to(device).float() / 255, after=functional.relu)
-        for block in cast("list[Block]", generator.blocks):
-            strips.run_block(block, skip, work)
-        strips.convolve(generator.refine1, skip, work, after=functional.relu)
-        strips.convolve(generator.refine2, work, work, after=functional.relu)
-        strips.convolve(generator.to_rgb, work, result, after=lambda x: _to_pixels(generator.squash(x)))
-    return result.numpy()
+        if isinstance(generator, Generator):
+            return _by_strips(generator, photo, torch.device(device), strip_rows).numpy()
+        enhanced = generator(_to_planes(photo.to(device).float() / 255))
+        return _to_rows(_to_pixels(enhanced)).to("cpu", torch.uint8).contiguous().numpy()
+
+
+def _by_strips(generator: Generator, photo: Tensor, device: torch.device, strip_rows: int) -> Tensor:
+    result = torch.empty_like(photo)
+    height, width = photo.shape[:2]
+    skip, work = (torch.empty(height, width, generator.sizes["width"], device=device) for _ in range(2))
+    strips = _Strips(strip_rows)
+    strips.convolve(generator.head, photo, skip, before=lambda x: x.to(device).float() / 255, after=functional.relu)
+    for block in cast("list[Block]", generator.blocks):
+        strips.run_block(block, skip, work)
+    strips.convolve(generator.refine1, skip, work, after=functional.relu)
+    strips.convolve(generator.refine2, work, work, after=functional.relu)
+    strips.convolve(generator.to_rgb, work, result, after=lambda x: _to_pixels(generator.squash(x)))
+    return result
 
 
 class _Strips:

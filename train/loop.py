@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dpedkit.errors import TrainError
 from dpedkit.files import storage_error, write_atomic
@@ -24,7 +24,7 @@ from dpedkit.train.checkpoint import State, Trainee, load_state, save_state
 from dpedkit.train.device import pick_device
 from dpedkit.train.losses import LossWeights, discriminator_loss, generator_loss
 from dpedkit.train.metrics import psnr_per_image
-from dpedkit.train.networks import Discriminator, Generator, mix_colours, start_from_photo, to_gray
+from dpedkit.train.networks import ENHANCERS, Discriminator, Enhancer, Generator, mix_colours, start_from_photo, to_gray
 from dpedkit.train.recipe import Recipe
 from dpedkit.train.runlog import RunLog
 from dpedkit.train.stopping import StopSignals
@@ -99,7 +99,7 @@ def train(
     if resume:
         load_state(last, state, config)
     else:
-        if recipe.generator.start == "matrix":
+        if isinstance(state.generator.network, Generator) and _starts_from_photo(recipe):
             mix_colours(state.generator.network, *fit_matrix(pairs))
         _open_run(run, config)
         save_state(last, state, config)
@@ -175,7 +175,7 @@ def discriminator_step(state: State, phone: Tensor, dslr: Tensor, is_dslr: Tenso
     return float(loss.detach())
 
 
-def _descend(trainee: Trainee[Generator] | Trainee[Discriminator], loss: Tensor, step: int) -> None:
+def _descend(trainee: Trainee[Enhancer] | Trainee[Discriminator], loss: Tensor, step: int) -> None:
     """Take one step of Adam, with epsilon where TensorFlow has it: beside the second moment before its correction."""
     for group in trainee.adam.param_groups:
         group["eps"] = 1e-8 / math.sqrt(1 - group["betas"][1] ** (step + 1))
@@ -204,19 +204,28 @@ def set_learning_rate(state: State, recipe: Recipe) -> None:
 def fresh_state(recipe: Recipe, patch_px: int, device: torch.device, seed: int) -> State:
     """Return the state before the first step, the same for the same seed on every machine."""
     rng = torch.Generator().manual_seed(seed)
-    generator = Generator(recipe.generator.width, recipe.generator.blocks, rng=rng)
-    if recipe.generator.start == "matrix":
+    sizes = recipe.generator.model_dump(exclude={"kind", "start"})
+    generator = ENHANCERS[recipe.generator.kind](**sizes, rng=rng)
+    if isinstance(generator, Generator) and _starts_from_photo(recipe):
         start_from_photo(generator, rng)
     generator = generator.to(device)
     discriminator = None
     if recipe.losses.texture:
         network = Discriminator(patch_px, recipe.discriminator.scale, rng=rng).to(device)
-        discriminator = Trainee(network, torch.optim.Adam(network.parameters(), recipe.lr))
-    return State(Trainee(generator, torch.optim.Adam(generator.parameters(), recipe.lr)), discriminator)
+        discriminator = Trainee(network, _adam(network, recipe))
+    return State(Trainee(generator, _adam(generator, recipe)), discriminator)
+
+
+def _adam(network: nn.Module, recipe: Recipe) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), recipe.lr, recipe.betas)
+
+
+def _starts_from_photo(recipe: Recipe) -> bool:
+    return recipe.generator.kind == "dped" and recipe.generator.start == "matrix"
 
 
 @torch.no_grad()
-def validate(generator: Generator, pairs: PairSource, limit: int, device: torch.device) -> float:
+def validate(generator: Enhancer, pairs: PairSource, limit: int, device: torch.device) -> float:
     """Return the mean PSNR, dB, of up to `limit` enhanced patches, clipped to [0, 1], against the DSLR's."""
     rows = np.unique(np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(np.int64))
     scores: list[float] = []
@@ -248,7 +257,7 @@ def _config(
 ) -> Json:
     """Return what decides a run, and whether its pictures and numbers may be taken for results."""
     return {
-        "recipe": recipe.model_dump(),
+        "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "pairs": {"content_hash": pairs.content_hash, "count": len(pairs), "patch_px": pairs.patch_px},
         "validation": None

@@ -6,7 +6,7 @@ They are not normalised alike (content and TV are means, texture is a sum, colou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 
 import numpy as np
@@ -18,19 +18,22 @@ from torch.nn import functional
 from dpedkit.types import F64
 
 _SMALLEST_PROBABILITY = 1e-10
+_SMALLEST_ERROR = 1e-8
 _BLUR_TAPS = 21
 _BLUR_SIGMAS = 3.0  # the blur reaches this many sigmas to each side
 
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """What each term counts in the generator's loss; the defaults are the authors' code's, which has no pixel term."""
+    """What each term counts in the generator's loss; the defaults are the authors' code's, which has the first four."""
 
     content: float = 10.0
     texture: float = 1.0
     colour: float = 0.5
     tv: float = 2000.0
     pixel: float = 0.0
+    l1: float = 0.0
+    psnr: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class GeneratorLoss:
     colour: Tensor
     tv: Tensor
     pixel: Tensor
+    l1: Tensor
+    psnr: Tensor
 
 
 def generator_loss(
@@ -63,21 +68,23 @@ def generator_loss(
     Raises:
         ValueError: a term counts, but what it is computed from is missing.
     """
-    zero = enhanced.new_zeros(())
-    content = texture = zero
-    if weights.content:
+    wanted = {name: weight for name, weight in asdict(weights).items() if weight}
+    terms = dict.fromkeys(asdict(weights), enhanced.new_zeros(()))
+    if "content" in wanted:
         if features is None or dslr_features is None:
             raise ValueError("the content loss needs the VGG features of both images")
-        content = content_loss(features, dslr_features)
-    if weights.texture:
+        terms["content"] = content_loss(features, dslr_features)
+    if "texture" in wanted:
         if probabilities is None:
             raise ValueError("the texture loss needs the discriminator's probabilities")
-        texture = texture_loss(probabilities)
-    colour = colour_loss(enhanced, dslr) if weights.colour else zero
-    tv = tv_loss(enhanced) if weights.tv else zero
-    pixel = pixel_loss(enhanced, dslr) if weights.pixel else zero
-    total = weights.content * content + weights.texture * texture + weights.colour * colour + weights.tv * tv
-    return GeneratorLoss(total + weights.pixel * pixel, content, texture, colour, tv, pixel)
+        terms["texture"] = texture_loss(probabilities)
+    if "tv" in wanted:
+        terms["tv"] = tv_loss(enhanced)
+    for name, term in _AGAINST_DSLR.items():
+        if name in wanted:
+            terms[name] = term(enhanced, dslr)
+    total = sum((weight * terms[name] for name, weight in wanted.items()), enhanced.new_zeros(()))
+    return GeneratorLoss(total, **terms)
 
 
 def discriminator_loss(probabilities: Tensor, is_dslr: Tensor) -> Tensor:
@@ -111,10 +118,24 @@ def pixel_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
     return (enhanced.float() - dslr.float()).square().sum() / (2 * len(enhanced))
 
 
+def l1_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
+    """Return the mean absolute difference."""
+    return functional.l1_loss(enhanced.float(), dslr.float())
+
+
+def psnr_loss(enhanced: Tensor, dslr: Tensor) -> Tensor:
+    """Return minus the PSNR, dB, of each picture, averaged over the batch, as NAFNet is trained with."""
+    error = (enhanced.float() - dslr.float()).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(error + _SMALLEST_ERROR).mean()
+
+
 def tv_loss(enhanced: Tensor) -> Tensor:
     """Return the mean squared step between neighbours, down plus across."""
     rgb = enhanced.float()
     return rgb.diff(dim=2).square().mean() + rgb.diff(dim=3).square().mean()
+
+
+_AGAINST_DSLR = {"colour": colour_loss, "pixel": pixel_loss, "l1": l1_loss, "psnr": psnr_loss}
 
 
 def blur(x: Tensor) -> Tensor:

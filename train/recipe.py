@@ -6,18 +6,20 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from dpedkit.errors import RecipeError, SettingsError
 from dpedkit.settings import Table, check, nearest, read_toml
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 _SHIPPED = resources.files("dpedkit.train.recipes")
 
 
-class GeneratorRecipe(Table):
-    """The generator's size and what it is before training.
+class DpedRecipe(Table):
+    """DPED's generator: its size and what it is before training.
 
     width   channels of every hidden layer
     blocks  residual blocks
@@ -25,9 +27,46 @@ class GeneratorRecipe(Table):
             colour matrix and offset that fit the training patches best, to improve on
     """
 
+    kind: Literal["dped"] = "dped"
     width: int = Field(64, ge=3)
     blocks: NonNegativeInt = 4
     start: Literal["noise", "matrix"] = "noise"
+
+
+class SrcnnRecipe(Table):
+    """SRCNN, which has one size."""
+
+    kind: Literal["srcnn"]
+
+
+class NafnetRecipe(Table):
+    """NAFNet: channels at full size, times that the picture is halved, and blocks at the smallest size."""
+
+    kind: Literal["nafnet"]
+    width: PositiveInt = 16
+    levels: NonNegativeInt = 3
+    middle: NonNegativeInt = 1
+
+
+class CsrnetRecipe(Table):
+    """CSRNet: channels of what retouches, and of what looks at the whole photo."""
+
+    kind: Literal["csrnet"]
+    width: PositiveInt = 64
+    condition: PositiveInt = 32
+
+
+def _kind(table: Any) -> Any:
+    return table.get("kind", "dped") if isinstance(table, dict) else getattr(table, "kind", None)
+
+
+GeneratorRecipe = Annotated[
+    Annotated[DpedRecipe, Tag("dped")]
+    | Annotated[SrcnnRecipe, Tag("srcnn")]
+    | Annotated[NafnetRecipe, Tag("nafnet")]
+    | Annotated[CsrnetRecipe, Tag("csrnet")],
+    Discriminator(_kind),
+]
 
 
 class DiscriminatorRecipe(Table):
@@ -39,7 +78,8 @@ class DiscriminatorRecipe(Table):
 class LossRecipe(Table):
     """What each term counts. One of weight 0 is not computed: without content no VGG, without texture no discriminator.
 
-    The first four are DPED's. `pixel` is colour without its blur, for recipes that can afford no VGG.
+    The first four are DPED's. `pixel` is colour without its blur, `l1` the mean absolute difference, `psnr` minus the
+    PSNR in dB.
     """
 
     content: NonNegativeFloat = 10.0
@@ -47,12 +87,15 @@ class LossRecipe(Table):
     colour: NonNegativeFloat = 0.5
     tv: NonNegativeFloat = 2000.0
     pixel: NonNegativeFloat = 0.0
+    l1: NonNegativeFloat = 0.0
+    psnr: NonNegativeFloat = 0.0
 
 
 class Recipe(Table):
     """A training run's settings; the defaults are those of the authors' code.
 
     lr                  Adam's learning rate
+    betas               how much of its two running means Adam keeps at each step
     schedule            "constant": the best validation's weights are the run's result; or "cosine": falling to 0 along
                         half a cosine, and the last weights are the result, since only they have settled
     batch               pairs per step, drawn with replacement
@@ -63,10 +106,11 @@ class Recipe(Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # part of its runs' folder names
     summary: str = ""
-    generator: GeneratorRecipe = GeneratorRecipe()
+    generator: GeneratorRecipe = DpedRecipe()
     discriminator: DiscriminatorRecipe = DiscriminatorRecipe()
     losses: LossRecipe = LossRecipe()
     lr: PositiveFloat = 5e-4
+    betas: tuple[Share, Share] = (0.9, 0.999)
     schedule: Literal["constant", "cosine"] = "constant"
     batch: PositiveInt = 50
     iterations: PositiveInt = 20_000

@@ -54,7 +54,7 @@ def load_tf_generator(prefix: Path) -> Generator:
     named = {name.removeprefix(_SCOPE): value for name, value in tensors.items()}
     blocks = sum(name.startswith("W") for name in named) // 2 - 2
     try:
-        return Generator.from_state(_state(named, blocks), width=named["b1"].size, blocks=blocks)
+        return Generator.from_state(_state(named, blocks), {"width": named["b1"].size, "blocks": blocks})
     except (KeyError, ValueError) as error:
         raise WeightsError(
             f"{prefix} is a TensorFlow checkpoint, but not of a DPED generator: {error}",

@@ -1,7 +1,8 @@
 """Generators as files: written and read as safetensors, or read from the authors' TensorFlow checkpoints.
 
 A file holds tensors "generator.<name>" and, under the metadata key "dpedkit", JSON with at least
-{"format": 1, "generator": {"width": 64, "blocks": 4}}. Training checkpoints hold more of both.
+{"format": 1, "generator": {"kind": "dped", "width": 64, "blocks": 4}}; without a kind it is DPED's. Training
+checkpoints hold more of both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from dpedkit.errors import WeightsError
 from dpedkit.files import atomic_file
-from dpedkit.train.networks import Generator
+from dpedkit.train.networks import ENHANCERS, Enhancer
 from dpedkit.train.tf_checkpoint import load_tf_generator
 from dpedkit.types import Json
 
@@ -24,7 +25,7 @@ RUN_CHECKPOINTS = ("best.safetensors", "last.safetensors")  # in a run's folder,
 _PREFIX = "generator."
 
 
-def load_generator(path: str | Path) -> Generator:
+def load_generator(path: str | Path) -> Enhancer:
     """Return the generator that `path` names, on the CPU, ready to enhance.
 
     path  a training run's folder (its best checkpoint, else its last), a .safetensors file, or a TensorFlow
@@ -48,7 +49,7 @@ def load_generator(path: str | Path) -> Generator:
     )
 
 
-def save_generator(path: Path, generator: Generator, meta: Json) -> None:
+def save_generator(path: Path, generator: Enhancer, meta: Json) -> None:
     """Write the generator and what is to be known about it, whole or not at all.
 
     meta  JSON-compatible; its keys "format" and "generator" are set here
@@ -58,25 +59,25 @@ def save_generator(path: Path, generator: Generator, meta: Json) -> None:
         save_file(generator_tensors(generator), temporary, {"dpedkit": json.dumps(described)})
 
 
-def describe(generator: Generator) -> Json:
+def describe(generator: Enhancer) -> Json:
     """Return what a checkpoint's metadata must say for `read_generator` to rebuild the generator."""
-    return {"format": FORMAT, "generator": {"width": generator.width, "blocks": len(generator.blocks)}}
+    return {"format": FORMAT, "generator": {"kind": generator.kind, **generator.sizes}}
 
 
-def generator_tensors(generator: Generator) -> dict[str, Tensor]:
+def generator_tensors(generator: Enhancer) -> dict[str, Tensor]:
     """Return the generator's weights under the names they have in a checkpoint."""
     return {f"{_PREFIX}{name}": weight.contiguous() for name, weight in generator.state_dict().items()}
 
 
-def read_generator(path: Path) -> Generator:
+def read_generator(path: Path) -> Enhancer:
     """Return the generator of a .safetensors checkpoint; see `load_generator`."""
     try:
         with safe_open(path, framework="pt") as file:
             meta = parse_meta(file.metadata())
             names = [name for name in file.keys() if name.startswith(_PREFIX)]  # noqa: SIM118 - it is no mapping
             state = {name.removeprefix(_PREFIX): file.get_tensor(name) for name in names}
-        size = meta["generator"]
-        return Generator.from_state(state, int(size["width"]), int(size["blocks"]))
+        sizes = dict(meta["generator"])
+        return ENHANCERS[sizes.pop("kind", "dped")].from_state(state, sizes)
     except OSError as error:
         raise WeightsError(
             f"{path} cannot be read: {error.strerror or error}", "check the path and its rights"

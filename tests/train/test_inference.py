@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dpedkit.train import enhance, load_generator
-from dpedkit.train.networks import Generator
+from dpedkit.train.networks import ENHANCERS, Enhancer, Generator
 from dpedkit.types import U8
 
 
@@ -31,7 +31,7 @@ def photo(height: int, width: int) -> U8:
     return ramp.clip(0, 255).astype(np.uint8)
 
 
-def at_once(generator: Generator, rgb: U8) -> U8:
+def at_once(generator: Enhancer, rgb: U8) -> U8:
     with torch.no_grad():
         enhanced = generator(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)
     pixels: U8 = (enhanced[0].permute(1, 2, 0).numpy().clip(0, 1) * 255).round().astype(np.uint8)
@@ -47,6 +47,13 @@ def test_strips_equal_the_whole_photo(generator: Generator, height: int, width: 
     assert difference.max() <= 1
     assert (difference > 0).mean() < 1e-3 or difference.sum() <= 1  # only values on the edge between two levels
     assert np.array_equal(rgb, before)
+
+
+@pytest.mark.parametrize("kind", ENHANCERS)
+def test_every_architecture_enhances_a_photo(kind: str) -> None:
+    network = ENHANCERS[kind](rng=torch.Generator().manual_seed(3))
+    rgb = photo(21, 35)
+    assert np.abs(enhance(network, rgb).astype(int) - at_once(network, rgb)).max() <= 1
 
 
 def test_the_test_photo_would_show_seams(generator: Generator) -> None:

@@ -49,6 +49,31 @@ def test_small_learns_what_tells_the_phone_from_the_dslr(
     assert trained.best_step == 50 * (1 + int(np.argmax(validations)))
 
 
+@pytest.mark.parametrize(("recipe", "iterations"), [("srcnn", 600), ("nafnet", 150), ("csrnet", 150)])
+def test_recipes_of_other_networks_learn_it_too(
+    pairs: PairSource, held_out: PairSource, tmp_path: Path, recipe: str, iterations: int
+) -> None:
+    changes = {"batch": "8", "iterations": str(iterations), "eval_every": str(iterations)}
+    trained = train(load_recipe(recipe, changes), pairs, held_out, tmp_path / "run", device="cpu")
+    generator = load_generator(tmp_path / "run")
+    assert generator.kind == recipe
+    theirs = [psnr(phone, dslr) for phone, dslr in (held_out[i] for i in range(len(held_out)))]
+    ours = [psnr(enhance(generator, phone), dslr) for phone, dslr in (held_out[i] for i in range(len(held_out)))]
+    assert trained.best_psnr_db == pytest.approx(np.mean(ours), abs=0.2)  # but for rounding to bytes
+    assert np.mean(ours) > np.mean(theirs) + 6
+
+
+@pytest.mark.parametrize("recipe", ["johnson", "dped-paper"])
+def test_recipes_of_dpeds_network_count_what_they_say(pairs: PairSource, tmp_path: Path, recipe: str) -> None:
+    train(tiny(recipe, iterations=1), pairs, None, tmp_path / "run", device="cpu", vgg="random:0")
+    logged = read_log(tmp_path / "run" / "log.jsonl")[0]
+    losses = load_recipe(recipe).losses.model_dump()
+    named = {name: weight for name, weight in losses.items() if name in logged}
+    assert named == {name: weight for name, weight in losses.items() if weight}
+    assert logged["total"] == pytest.approx(sum(weight * logged[name] for name, weight in named.items()), rel=1e-5)
+    assert ("discriminator" in logged) == bool(losses["texture"])
+
+
 def test_a_generator_that_starts_from_the_photo_returns_it(pairs: PairSource) -> None:
     generator = Generator(16, 1)
     photos = pairs.read_batch(range(4))[0]
@@ -169,7 +194,7 @@ def test_without_validation_the_last_generator_is_the_runs(pairs: PairSource, tm
     trained = train(tiny(), pairs, None, tmp_path, device="cpu")
     assert (trained.step, trained.best_psnr_db) == (4, None)
     assert not (tmp_path / "best.safetensors").exists()
-    assert load_generator(tmp_path).width == 8
+    assert load_generator(tmp_path).sizes["width"] == 8
 
 
 def test_ctrl_c_ends_the_step_saves_and_interrupts(pairs: PairSource, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from dpedkit.train.losses import (
     content_loss,
     discriminator_loss,
     generator_loss,
+    l1_loss,
+    psnr_loss,
     texture_loss,
     tv_loss,
 )
@@ -36,6 +38,14 @@ def test_colour_compares_blurred_images() -> None:
     first, second = images(0), images(1)
     expected = (blur(first) - blur(second)).square().sum() / 4
     torch.testing.assert_close(colour_loss(first, second), expected)
+
+
+def test_l1_is_a_mean_and_psnr_one_of_each_picture() -> None:
+    dslr = torch.full((2, 3, 5, 4), 0.5)
+    enhanced = dslr + torch.tensor([0.1, -0.01])[:, None, None, None]
+    assert l1_loss(enhanced, dslr).item() == pytest.approx(0.055)
+    assert psnr_loss(enhanced, dslr).item() == pytest.approx(-(20 + 40) / 2, abs=1e-3)
+    assert torch.isfinite(psnr_loss(dslr, dslr))
 
 
 def test_tv_adds_the_mean_squared_steps_of_both_directions() -> None:

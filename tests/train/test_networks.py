@@ -5,7 +5,18 @@ import pytest
 import torch
 from torch import nn
 
-from dpedkit.train.networks import Discriminator, Generator, InstanceNorm, SameConv, to_gray
+from dpedkit.train.networks import (
+    ENHANCERS,
+    Csrnet,
+    Discriminator,
+    Enhancer,
+    Generator,
+    InstanceNorm,
+    Nafnet,
+    SameConv,
+    Srcnn,
+    to_gray,
+)
 
 
 def parameters(network: nn.Module) -> int:
@@ -15,6 +26,8 @@ def parameters(network: nn.Module) -> int:
 def test_sizes_are_the_papers() -> None:
     assert parameters(Generator()) == 401_475
     assert parameters(Discriminator()) == 7_361_122
+    assert parameters(Srcnn()) == 9 * 9 * 3 * 64 + 64 + 64 * 32 + 32 + 5 * 5 * 32 * 3 + 3
+    assert parameters(Csrnet()) == 36_489
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (31, 20)])
@@ -23,6 +36,64 @@ def test_the_generator_takes_any_size(height: int, width: int) -> None:
     assert enhanced.shape == (2, 3, height, width)
     assert enhanced.min() >= -0.08
     assert enhanced.max() <= 1.08
+
+
+@pytest.mark.parametrize("kind", ENHANCERS)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (31, 20)])
+def test_every_enhancer_takes_any_size_and_draws_its_weights_from_the_given_generator(
+    kind: str, height: int, width: int
+) -> None:
+    photos = torch.rand(2, 3, height, width)
+    before = torch.get_rng_state()
+    first, again, other = (ENHANCERS[kind](rng=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    enhanced = first(photos)
+    assert enhanced.shape == photos.shape
+    assert torch.equal(enhanced, again(photos))
+    assert not torch.equal(enhanced, other(photos))
+
+
+def spread(network: Enhancer) -> Enhancer:
+    """Give weights of 0 others, so that everything a network is made of shows."""
+    rng = torch.Generator().manual_seed(5)
+    for weight in network.parameters():
+        weight.data += torch.empty_like(weight).normal_(0, 0.05, generator=rng)
+    return network.eval()
+
+
+def test_csrnet_changes_every_pixel_alike_and_by_what_the_photo_shows() -> None:
+    network = spread(Csrnet())
+    photo = torch.rand(1, 3, 24, 24)
+    told, other = network.look(photo), network.look(1 - photo)  # type: ignore[operator]
+    mixed = photo.flatten(2)[:, :, torch.randperm(24 * 24)].view_as(photo)
+
+    def retouch(rgb: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+        for layer in range(3):
+            rgb = network.retouch(layer, rgb, told)  # type: ignore[operator]
+        return rgb
+
+    torch.testing.assert_close(network(photo), retouch(photo, told))
+    by_colour = [rgb.flatten(2)[0].T[photo_.flatten(2)[0, 0].argsort()] for rgb, photo_ in
+                 ((retouch(photo, told), photo), (retouch(mixed, told), mixed))]  # fmt: skip
+    torch.testing.assert_close(*by_colour)
+    assert (retouch(photo, told) - retouch(photo, other)).abs().max() > 1e-3
+
+
+def test_nafnet_is_the_photo_and_what_it_adds() -> None:
+    """Padding to a whole number of halvings shows nowhere, and what is added does not hang on the photo's light."""
+    network = spread(Nafnet(width=4, levels=2))
+    network.ending.weight.data.zero_()
+    network.ending.bias.data.fill_(0.25)
+    photo = torch.rand(1, 3, 13, 18)
+    torch.testing.assert_close(network(photo), photo + 0.25)
+
+
+def test_nafnet_attends_to_the_whole_picture() -> None:
+    network = spread(Nafnet(width=4, levels=2))
+    photo = torch.rand(1, 3, 128, 128)
+    changed = photo.clone()
+    changed[:, :, :8, :8] = 1
+    assert (network(photo) - network(changed)).abs()[:, :, -8:, -8:].max() > 1e-6
 
 
 @pytest.mark.parametrize("patch_px", [100, 64, 33, 17])

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from dpedkit.errors import WeightsError
 from dpedkit.train import load_generator
-from dpedkit.train.networks import Generator
+from dpedkit.train.networks import ENHANCERS, Enhancer, Generator
 from dpedkit.train.weights import generator_tensors, save_generator
 
 
@@ -18,7 +18,7 @@ def generator(seed: int, width: int = 3, blocks: int = 2) -> Generator:
     return Generator(width, blocks, rng=torch.Generator().manual_seed(seed))
 
 
-def same(first: Generator, second: Generator) -> bool:
+def same(first: Enhancer, second: Enhancer) -> bool:
     ours, theirs = first.state_dict(), second.state_dict()
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
@@ -28,6 +28,15 @@ def test_a_generator_comes_back_with_its_size(tmp_path: Path) -> None:
     save_generator(path, generator(1), {"step": 7})
     assert same(load_generator(str(path)), generator(1))
     assert not load_generator(path).training
+
+
+@pytest.mark.parametrize("kind", ENHANCERS)
+def test_every_architecture_comes_back(tmp_path: Path, kind: str) -> None:
+    made = ENHANCERS[kind](rng=torch.Generator().manual_seed(4))
+    save_generator(tmp_path / "any.safetensors", made, {})
+    found = load_generator(tmp_path / "any.safetensors")
+    assert (type(found), found.sizes) == (type(made), made.sizes)
+    assert same(found, made)
 
 
 def test_a_run_gives_its_best_checkpoint_else_its_last(tmp_path: Path) -> None:
@@ -68,6 +77,10 @@ def test_what_is_not_there_is_named(tmp_path: Path, name: str) -> None:
         '{"format": 1, "generator": {"width": -3, "blocks": 2}}',
         '{"format": 1, "generator": {"width": 3, "blocks": 1000000000}}',
         '{"format": 1, "generator": {"width": 1e999, "blocks": 2}}',
+        '{"format": 1, "generator": {"kind": "unet", "width": 3, "blocks": 2}}',
+        '{"format": 1, "generator": {"kind": ["dped"], "width": 3, "blocks": 2}}',
+        '{"format": 1, "generator": {"kind": "srcnn", "width": 3, "blocks": 2}}',
+        '{"format": 1, "generator": {"kind": "nafnet", "width": 4096, "levels": 20}}',
         "[" * 100_000,
     ],
 )

@@ -1,0 +1,85 @@
+"""Layers that several networks are made of, and what they hold before training. Tensors are [B, C, H, W]."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Conv(nn.Conv2d):
+    """A convolution whose parameters are empty until they are drawn or read from a file.
+
+    Building a network then draws nothing from PyTorch's global generator.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters alone."""
+
+
+class SameConv(Conv):
+    """A convolution padded with zeros as TensorFlow's SAME does: n px become ceil(n / stride)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve [B, C, H, W]."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride == 1:
+            return super().forward(input)
+        height, width = input.shape[2:]
+        rows, columns = _same_padding(height, kernel, stride), _same_padding(width, kernel, stride)
+        return super().forward(functional.pad(input, (*columns, *rows)))
+
+
+class InstanceNorm(nn.Module):
+    """Instance normalisation with biased variance, scale and shift; statistics in float32.
+
+    `nn.InstanceNorm2d` returns to contiguous memory; this keeps channels_last.
+    """
+
+    eps = 1e-3
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each image and channel of [B, C, H, W] over its pixels."""
+        variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)
+        return self.normalise(x, mean, variance)
+
+    def normalise(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """Normalise [B, C, H, W] by statistics that were taken elsewhere, [B, C, 1, 1] each."""
+        gain = self.scale[:, None, None] * torch.rsqrt(variance + self.eps)
+        return ((x - mean) * gain + self.shift[:, None, None]).to(x.dtype)
+
+
+class Linear(nn.Linear):
+    """A matrix and a bias, empty until `initialise` or a weight file fills them."""
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters alone."""
+
+
+def initialise(network: nn.Module, rng: torch.Generator | None = None) -> None:
+    """Draw every kernel and matrix from a normal of sigma 0.01 cut at 2 sigma; biases 0.01, scales 1, shifts 0."""
+    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.01, a=-0.02, b=0.02, generator=rng)
+            if module.bias is not None:
+                nn.init.constant_(module.bias, 0.01)
+        elif isinstance(module, InstanceNorm):
+            nn.init.ones_(module.scale)
+            nn.init.zeros_(module.shift)
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return TensorFlow's SAME padding before and after `size` px; the odd pixel goes after."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
