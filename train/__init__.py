@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dpedkit.train.inference import enhance
     from dpedkit.train.loop import StepReport, Trained, train
-    from dpedkit.train.recipe import Recipe, load_recipe, recipe_names
+    from dpedkit.train.recipe import Recipe, load_recipe, recipe_names, recipe_schema, recipe_text
     from dpedkit.train.weights import load_generator
 
-__all__ = ["Recipe", "StepReport", "Trained", "enhance", "load_generator", "load_recipe", "recipe_names", "train"]
+__all__ = [
+    "Recipe",
+    "StepReport",
+    "Trained",
+    "enhance",
+    "load_generator",
+    "load_recipe",
+    "recipe_names",
+    "recipe_schema",
+    "recipe_text",
+    "train",
+]
 
 _HOMES = {
     "Recipe": "recipe",
@@ -21,6 +32,8 @@ _HOMES = {
     "load_generator": "weights",
     "load_recipe": "recipe",
     "recipe_names": "recipe",
+    "recipe_schema": "recipe",
+    "recipe_text": "recipe",
     "train": "loop",
 }
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dpedkit.errors import TrainError, WeightsError
 from dpedkit.files import write_atomic
 from dpedkit.train.networks import Discriminator, Enhancer
-from dpedkit.train.weights import describe, parse_meta
+from dpedkit.train.weights import EMA, describe, parse_meta
 from dpedkit.types import Json
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,6 +40,7 @@ class State:
     """What changes during a run.
 
     discriminator  None where no term of the loss asks for one
+    ema            the running mean of the generator's weights, where the recipe asks for it
     step           iterations finished
     best_psnr_db   the best validation so far; None before the first
     best_step      the step it belongs to
@@ -47,9 +48,22 @@ class State:
 
     generator: Trainee[Enhancer]
     discriminator: Trainee[Discriminator] | None
+    ema: Enhancer | None = None
     step: int = 0
     best_psnr_db: float | None = None
     best_step: int = 0
+
+    @property
+    def result(self) -> Enhancer:
+        """The generator that counts: the running mean where there is one."""
+        return self.generator.network if self.ema is None else self.ema
+
+    @torch.no_grad()
+    def follow(self, decay: float) -> None:
+        """Let the running mean, if there is one, keep `decay` of itself and take the rest from the weights of now."""
+        if self.ema is not None:
+            for mean, weight in zip(self.ema.parameters(), self.generator.network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - decay)
 
     def trainees(self) -> Iterator[tuple[str, Trainee[Any]]]:
         """Yield ("generator", ...), and ("discriminator", ...) if there is one."""
@@ -73,6 +87,8 @@ def save_state(path: Path, state: State, config: Json) -> None:
             tensors[f"{role}.{name}"] = weight.detach()
             for moment, value in trainee.adam.state.get(weight, {}).items():
                 tensors[f"{role}_adam.{name}.{moment}"] = value
+    if state.ema is not None:
+        tensors |= {f"{EMA}{name}": weight for name, weight in state.ema.named_parameters()}
     progress = {"step": state.step, "best_psnr_db": state.best_psnr_db, "best_step": state.best_step}
     meta = {**describe(state.generator.network), **progress, "config": config}
     write_atomic(path, save({name: t.contiguous() for name, t in tensors.items()}, {"dpedkit": json.dumps(meta)}))
@@ -94,6 +110,8 @@ def load_state(path: Path, state: State, config: Json) -> None:
         _refuse_differences(meta["config"], config, path)
         for role, trainee in state.trainees():
             _fill(role, trainee, tensors)
+        if state.ema is not None:
+            state.ema.load_state_dict({name: tensors[f"{EMA}{name}"] for name, _ in state.ema.named_parameters()})
         state.step, state.best_step = int(meta["step"]), int(meta["best_step"])
         state.best_psnr_db = meta["best_psnr_db"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -119,7 +137,15 @@ def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
     """Compare all of two configs that decides the next step."""
     before, now = dict(_leaves(saved)), dict(_leaves(asked))
     differing = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    free = {"dpedkit", "torch", "device", "recipe.summary", "recipe.eval_every", "recipe.validation_patches"}
+    free = {
+        "dpedkit",
+        "torch",
+        "device",
+        "recipe.summary",
+        "recipe.eval_every",
+        "recipe.patience",
+        "recipe.validation_patches",
+    }
     if now.get("recipe.schedule") == "constant":
         free.add("recipe.iterations")  # the learning rate does not depend on it: a run may be made longer
     differing = [key for key in differing if key not in free]

@@ -1,38 +1,40 @@
 """The training loop of DPED: a generator step on one batch, a discriminator step on another, and so on.
 
-A run's folder: config.json (what decides the run), log.jsonl (a line per step), last.safetensors (to go on from),
-best.safetensors (the generator to use: see the recipe's schedule).
+A run's folder: config.json (what decides the run), log.jsonl (a line per step), pictures/ (validation patches by step),
+last.safetensors (to go on from), best.safetensors (the generator to use: see the recipe's schedule).
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dpedkit.errors import TrainError
 from dpedkit.files import storage_error, write_atomic
+from dpedkit.images import encode_png
 from dpedkit.train.baselines import fit_matrix
+from dpedkit.train.batches import Batches
 from dpedkit.train.checkpoint import State, Trainee, load_state, save_state
 from dpedkit.train.device import pick_device
-from dpedkit.train.losses import LossWeights, discriminator_loss, generator_loss
-from dpedkit.train.metrics import psnr_per_image
-from dpedkit.train.networks import ENHANCERS, Discriminator, Enhancer, Generator, mix_colours, start_from_photo, to_gray
+from dpedkit.train.losses import LossWeights
+from dpedkit.train.networks import ENHANCERS, Discriminator, Generator, mix_colours, start_from_photo
 from dpedkit.train.recipe import Recipe
 from dpedkit.train.runlog import RunLog
+from dpedkit.train.steps import iterate
 from dpedkit.train.stopping import StopSignals
+from dpedkit.train.validation import picture, validate
 from dpedkit.train.vgg import Vgg19, load_vgg
 from dpedkit.train.weights import save_generator
-from dpedkit.types import U8, Json, PairSource
-
-_VALIDATION_BATCH = 16
+from dpedkit.types import Json, PairSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,16 @@ class StepReport:
     step           iterations finished, of `iterations`
     losses         by name: total, the generator's terms that count (unweighted), discriminator
     validation_db  mean PSNR over the validation patches, where this step was followed by a validation
+    took_s         how long it took, validation left out
+    waited_s       how much of that the loop waited for its batch
     """
 
     step: int
     iterations: int
     losses: Mapping[str, float]
     validation_db: float | None
+    took_s: float
+    waited_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,82 +112,38 @@ def train(
 
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     log = RunLog(run / "log.jsonl", after_step=state.step)
-    with exact, StopSignals() as stop:
-        while state.step < recipe.iterations and stop.received is None:
-            rng = np.random.default_rng([seed, state.step])
+    with exact, StopSignals() as stop, Batches(pairs, recipe, seed, first_step=state.step) as batches:
+        for batch in batches:
+            begun_s = time.monotonic()
             set_learning_rate(state, recipe)
-            losses = generator_step(state, weights, features, *_draw(pairs, recipe.batch, rng, place))
-            if state.discriminator is not None:
-                batch = _draw(pairs, recipe.batch, rng, place)
-                is_dslr = torch.from_numpy(rng.random(recipe.batch) < 0.5).to(place)
-                losses["discriminator"] = discriminator_step(state, *batch, is_dslr)
+            losses = iterate(state, weights, features, batch.to(place))
+            state.follow(recipe.ema)
             state.step += 1
             _refuse_nan(losses, state.step, last)
+            took_s = batches.waited_s + time.monotonic() - begun_s
 
             validation_db = None
             evaluate = state.step % recipe.eval_every == 0 or state.step == recipe.iterations
             if evaluate and validation is not None:
-                validation_db = validate(state.generator.network, validation, recipe.validation_patches, place)
+                validation_db = validate(state.result, validation, recipe.validation_patches, place)
+                _save_picture(run, state, validation, place)
             log.append({"step": state.step, **losses} | ({} if validation_db is None else {"psnr_db": validation_db}))
             if validation_db is not None and _is_better(validation_db, state, recipe):
                 state.best_psnr_db, state.best_step = validation_db, state.step
                 meta = {"config": config, "step": state.step, "validation_psnr_db": validation_db}
-                save_generator(run / "best.safetensors", state.generator.network, meta)
+                save_generator(run / "best.safetensors", state.result, meta)
             if evaluate:
                 save_state(last, state, config)
             try:
-                report(StepReport(state.step, recipe.iterations, losses, validation_db))
+                report(StepReport(state.step, recipe.iterations, losses, validation_db, took_s, batches.waited_s))
             except KeyboardInterrupt:
                 save_state(last, state, config)
                 raise
+            if stop.received is not None or _has_stalled(state, recipe):
+                break
         if stop.received is not None:
             save_state(last, state, config)
     return Trained(run, state.step, state.best_psnr_db, state.best_step)
-
-
-def generator_step(
-    state: State, weights: LossWeights, vgg: Vgg19 | None, phone: Tensor, dslr: Tensor
-) -> dict[str, float]:
-    """Improve the generator on a batch [B, 3, S, S] each; return its loss and the terms that count, before the step."""
-    enhanced = state.generator.network(phone)
-    features = dslr_features = probabilities = None
-    if weights.content and vgg is not None:
-        with torch.no_grad():
-            dslr_features = vgg(dslr)
-        features = vgg(enhanced)
-    if weights.texture and state.discriminator is not None:
-        probabilities = state.discriminator.network(to_gray(enhanced))
-    loss = generator_loss(
-        enhanced, dslr, weights, features=features, dslr_features=dslr_features, probabilities=probabilities
-    )
-    _descend(state.generator, loss.total, state.step)
-    counting = [name for name, weight in asdict(weights).items() if weight]
-    return {name: float(getattr(loss, name).detach()) for name in ["total", *counting]}
-
-
-def discriminator_step(state: State, phone: Tensor, dslr: Tensor, is_dslr: Tensor) -> float:
-    """Improve the discriminator on a batch; return its loss before the step.
-
-    phone, dslr  [B, 3, S, S]
-    is_dslr      [B] bool, which patches it is shown as the DSLR took them; the others it sees enhanced
-    """
-    if state.discriminator is None:
-        raise ValueError("this state has no discriminator: its recipe has no texture loss")
-    with torch.no_grad():
-        enhanced = state.generator.network(phone)
-    shown = torch.where(is_dslr[:, None, None, None], dslr, enhanced)
-    loss = discriminator_loss(state.discriminator.network(to_gray(shown)), is_dslr)
-    _descend(state.discriminator, loss, state.step)
-    return float(loss.detach())
-
-
-def _descend(trainee: Trainee[Enhancer] | Trainee[Discriminator], loss: Tensor, step: int) -> None:
-    """Take one step of Adam, with epsilon where TensorFlow has it: beside the second moment before its correction."""
-    for group in trainee.adam.param_groups:
-        group["eps"] = 1e-8 / math.sqrt(1 - group["betas"][1] ** (step + 1))
-    trainee.adam.zero_grad()
-    torch.autograd.backward(loss, inputs=list(trainee.network.parameters()))
-    trainee.adam.step()
 
 
 def _is_better(validation_db: float, state: State, recipe: Recipe) -> bool:
@@ -189,6 +151,12 @@ def _is_better(validation_db: float, state: State, recipe: Recipe) -> bool:
     return recipe.schedule == "cosine" or validation_db > (
         -math.inf if state.best_psnr_db is None else state.best_psnr_db
     )
+
+
+def _has_stalled(state: State, recipe: Recipe) -> bool:
+    """Tell whether so many validations have brought nothing better that the run may end."""
+    waited = state.step - state.best_step
+    return bool(recipe.patience) and state.best_psnr_db is not None and waited >= recipe.patience * recipe.eval_every
 
 
 def set_learning_rate(state: State, recipe: Recipe) -> None:
@@ -213,7 +181,8 @@ def fresh_state(recipe: Recipe, patch_px: int, device: torch.device, seed: int) 
     if recipe.losses.texture:
         network = Discriminator(patch_px, recipe.discriminator.scale, rng=rng).to(device)
         discriminator = Trainee(network, _adam(network, recipe))
-    return State(Trainee(generator, _adam(generator, recipe)), discriminator)
+    ema = copy.deepcopy(generator).requires_grad_(requires_grad=False) if recipe.ema else None
+    return State(Trainee(generator, _adam(generator, recipe)), discriminator, ema)
 
 
 def _adam(network: nn.Module, recipe: Recipe) -> torch.optim.Adam:
@@ -222,29 +191,6 @@ def _adam(network: nn.Module, recipe: Recipe) -> torch.optim.Adam:
 
 def _starts_from_photo(recipe: Recipe) -> bool:
     return recipe.generator.kind == "dped" and recipe.generator.start == "matrix"
-
-
-@torch.no_grad()
-def validate(generator: Enhancer, pairs: PairSource, limit: int, device: torch.device) -> float:
-    """Return the mean PSNR, dB, of up to `limit` enhanced patches, clipped to [0, 1], against the DSLR's."""
-    rows = np.unique(np.linspace(0, len(pairs) - 1, min(limit, len(pairs))).astype(np.int64))
-    scores: list[float] = []
-    for start in range(0, len(rows), _VALIDATION_BATCH):
-        phone, dslr = pairs.read_batch(rows[start : start + _VALIDATION_BATCH])
-        enhanced = generator(_to_tensor(phone, device)).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-        scores.extend(psnr_per_image(enhanced, dslr))
-    return float(np.mean(scores))
-
-
-def _draw(pairs: PairSource, count: int, rng: np.random.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return a random batch, drawn with replacement: phone and DSLR, [B, 3, S, S] in [0, 1]."""
-    phone, dslr = pairs.read_batch(rng.integers(len(pairs), size=count))
-    return _to_tensor(phone, device), _to_tensor(dslr, device)
-
-
-def _to_tensor(rgb: U8, device: torch.device) -> Tensor:
-    """Return bytes [B, S, S, 3] as [B, 3, S, S] in [0, 1], channels last in memory."""
-    return torch.from_numpy(rgb).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def _config(
@@ -281,6 +227,15 @@ def _open_run(run: Path, config: Json) -> None:
     except OSError as error:
         raise storage_error(error, run) from error
     write_atomic(run / "config.json", f"{json.dumps(config, indent=2)}\n".encode())
+
+
+def _save_picture(run: Path, state: State, validation: PairSource, place: torch.device) -> None:
+    folder = run / "pictures"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    write_atomic(folder / f"{state.step:06d}.png", encode_png(picture(state.result, validation, place)))
 
 
 def _refuse_empty(pairs: PairSource, validation: PairSource | None) -> None:

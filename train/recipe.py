@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, Pos
 
 from dpedkit.errors import RecipeError, SettingsError
 from dpedkit.settings import Table, check, nearest, read_toml
+from dpedkit.types import Json
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -98,9 +99,12 @@ class Recipe(Table):
     betas               how much of its two running means Adam keeps at each step
     schedule            "constant": the best validation's weights are the run's result; or "cosine": falling to 0 along
                         half a cosine, and the last weights are the result, since only they have settled
+    ema                 share that the running mean of the generator's weights keeps of itself at each step, such as
+                        0.999; it is then what is validated and used. 0: the weights themselves
     batch               pairs per step, drawn with replacement
     iterations          generator steps; each is followed by a discriminator step on another batch
     eval_every          iterations between validations, which also save a checkpoint
+    patience            validations without a better one after which the run ends; 0: it runs to its end
     validation_patches  at most so many pairs, evenly spaced over the validation split, are scored
     """
 
@@ -112,15 +116,36 @@ class Recipe(Table):
     lr: PositiveFloat = 5e-4
     betas: tuple[Share, Share] = (0.9, 0.999)
     schedule: Literal["constant", "cosine"] = "constant"
+    ema: Share = 0.0
     batch: PositiveInt = 50
     iterations: PositiveInt = 20_000
     eval_every: PositiveInt = 1_000
+    patience: NonNegativeInt = 0
     validation_patches: PositiveInt = 512
 
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that ship with dpedkit."""
     return sorted(item.name.removesuffix(".toml") for item in _SHIPPED.iterdir() if item.name.endswith(".toml"))
+
+
+def recipe_text(name: str) -> str:
+    """Return the file of a recipe that ships with dpedkit: what differs from DPED, and why.
+
+    Raises:
+        RecipeError: no such recipe.
+    """
+    if name not in (known := recipe_names()):
+        raise RecipeError(
+            f"no recipe {name!r}{nearest(name, known)}",
+            f"recipes: {', '.join(known)}; or give the path of a .toml file",
+        )
+    return (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def recipe_schema() -> Json:
+    """Return the JSON Schema of a recipe's file, for editors; a file that it finds no fault with may still have one."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
 
 
 def load_recipe(name_or_path: str | Path, overrides: Mapping[str, str] | None = None) -> Recipe:
@@ -144,13 +169,7 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
     """Return the TOML table of a shipped recipe or of a file."""
     if str(name_or_path).endswith(".toml"):
         return read_toml(Path(name_or_path))
-    name, known = str(name_or_path), recipe_names()
-    if name not in known:
-        raise RecipeError(
-            f"no recipe {name!r}{nearest(name, known)}",
-            f"recipes: {', '.join(known)}; or give the path of a .toml file",
-        )
-    return tomllib.loads((_SHIPPED / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(recipe_text(str(name_or_path)))
 
 
 def _put(table: dict[str, Any], key: str, text: str) -> None:

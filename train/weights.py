@@ -2,7 +2,7 @@
 
 A file holds tensors "generator.<name>" and, under the metadata key "dpedkit", JSON with at least
 {"format": 1, "generator": {"kind": "dped", "width": 64, "blocks": 4}}; without a kind it is DPED's. Training
-checkpoints hold more of both.
+checkpoints hold more of both, and "ema.<name>" where the running mean of the weights is the generator that counts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dpedkit.types import Json
 
 FORMAT = 1
 RUN_CHECKPOINTS = ("best.safetensors", "last.safetensors")  # in a run's folder, the preferred one first
+EMA = "ema."
 _PREFIX = "generator."
 
 
@@ -74,8 +75,9 @@ def read_generator(path: Path) -> Enhancer:
     try:
         with safe_open(path, framework="pt") as file:
             meta = parse_meta(file.metadata())
-            names = [name for name in file.keys() if name.startswith(_PREFIX)]  # noqa: SIM118 - it is no mapping
-            state = {name.removeprefix(_PREFIX): file.get_tensor(name) for name in names}
+            names = file.keys()
+            prefix = EMA if any(name.startswith(EMA) for name in names) else _PREFIX
+            state = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
         sizes = dict(meta["generator"])
         return ENHANCERS[sizes.pop("kind", "dped")].from_state(state, sizes)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ device_option = click.option(
 
 @cli.command()
 @click.option("--phone", required=True, help="The phone to learn from.")
-@click.option("--recipe", default="dped", show_default=True, help="dped, small, or a TOML file.")
+@click.option("--recipe", default="dped", show_default=True, help="One that `dpedkit recipes` lists, or a TOML file.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @click.option(
     "--vgg",
@@ -87,6 +88,35 @@ def train(
         *([marked(report.stamp, "yellow")] if report.stamp else []),
         f"next: dpedkit enhance PHOTO --model {report.run}",
     )
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of recipe files, for editors.")
+@pass_app
+def recipes(app: App, name: str | None, schema: bool) -> None:
+    """List the recipes that `train` knows, or show one.
+
+    \b
+    dpedkit recipes
+    dpedkit recipes nafnet > mine.toml                 to begin your own with
+    dpedkit recipes --schema > recipe.schema.json
+    """
+    from dpedkit.train import load_recipe, recipe_names, recipe_schema, recipe_text
+
+    if schema:
+        click.echo(json.dumps(recipe_schema(), indent=2))
+        return
+    if name:
+        app.show(load_recipe(name).model_dump(mode="json"), recipe_text(name).rstrip())
+        return
+    known = [load_recipe(each) for each in recipe_names()]
+    shown = table("recipe", "network", "losses", "steps", "")
+    for recipe in known:
+        losses = ", ".join(f"{term} {weight:g}" for term, weight in recipe.losses.model_dump().items() if weight)
+        steps = f"{recipe.iterations} of {recipe.batch}"
+        shown.add_row(recipe.name, recipe.generator.kind, losses, steps, recipe.summary)
+    app.show([recipe.model_dump(mode="json") for recipe in known], shown)
 
 
 @cli.command()

@@ -95,7 +95,7 @@ def train_phone(
                 vgg=vgg,
                 seed=seed,
                 resume=resume,
-                report=_Reporter(progress),
+                report=_Reporter(progress, recipe.batch),
             )
         except BaseException:
             corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
@@ -115,12 +115,18 @@ def train_phone(
 class _Reporter:
     """Turns the loop's reports into progress."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._step = 0
+    def __init__(self, progress: Progress, batch: int) -> None:
+        self._progress, self._batch = progress, batch
+        self._step = self._images = 0
+        self._took_s = self._waited_s = 0.0
 
     def __call__(self, report: StepReport) -> None:
-        note = f"loss {report.losses['total']:.2f}"
+        self._images += self._batch
+        self._took_s += report.took_s
+        self._waited_s += report.waited_s
+        losses = ", ".join(f"{name} {loss:.4g}" for name, loss in report.losses.items())
+        waited = self._waited_s / self._took_s
+        note = f"{losses}; {self._images / self._took_s:.1f} images/s, waits for data {waited:.1%}"
         self._progress.advance(report.step - self._step, note=note)
         self._step = report.step
 

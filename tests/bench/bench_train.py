@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from dpedkit.train import enhance, load_recipe
 from dpedkit.train.checkpoint import State
-from dpedkit.train.loop import discriminator_step, fresh_state, generator_step
+from dpedkit.train.loop import fresh_state
 from dpedkit.train.losses import LossWeights
 from dpedkit.train.networks import Generator
+from dpedkit.train.steps import discriminator_step, generator_step
 from dpedkit.train.vgg import Vgg19, load_vgg
 from dpedkit.types import U8
 

@@ -16,8 +16,9 @@ from dpedkit.train import Recipe, StepReport, load_recipe, train
 from dpedkit.train.runlog import RunLog, read_log
 from dpedkit.types import U8, PairSource
 
-# All of DPED's terms but content, so that there are two networks and two optimisers to bring back.
+# All of DPED's terms but content, so that there are two networks, two optimisers and a mean to bring back.
 CHANGES = {
+    "ema": "0.9",
     "generator.width": "8",
     "generator.blocks": "1",
     "discriminator.scale": "0.05",
@@ -46,9 +47,15 @@ def recipe(**changes: str) -> Recipe:
     return load_recipe("dped", CHANGES | {key.replace("__", "."): value for key, value in changes.items()})
 
 
+def files(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
 def assert_equal_runs(one: Path, other: Path) -> None:
-    for name in ("last.safetensors", "best.safetensors"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
+    ours, theirs = files(one), files(other)
+    assert ours.keys() == theirs.keys() >= {"last.safetensors", "best.safetensors", "pictures/000020.png"}
+    for name in ours.keys() - {"log.jsonl"}:
+        assert ours[name] == theirs[name], name
     assert read_log(one / "log.jsonl") == read_log(other / "log.jsonl")
 
 
@@ -108,12 +115,12 @@ def test_another_run_is_not_gone_on_with(
     seed: int,
     message: str,
 ) -> None:
-    before = {path: path.read_bytes() for path in whole_run.iterdir()}
+    before = files(whole_run)
     others = in_memory(*pairs.read_batch(range(len(pairs))), content_hash)
     with pytest.raises(TrainError) as caught:
         train(recipe(**changes), others, held_out, whole_run, device="cpu", seed=seed, resume=True)
     assert re.search(message, caught.value.cause)
-    assert {path: path.read_bytes() for path in whole_run.iterdir()} == before
+    assert files(whole_run) == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])

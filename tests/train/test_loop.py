@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 import math
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import pytest
 import torch
 
 from dpedkit.errors import StorageError, TrainError, WeightsError
+from dpedkit.images import read_rgb
 from dpedkit.train import Recipe, StepReport, enhance, load_generator, load_recipe, train
-from dpedkit.train.loop import discriminator_step, fresh_state, generator_step, set_learning_rate
+from dpedkit.train.loop import fresh_state, set_learning_rate
 from dpedkit.train.losses import LossWeights
 from dpedkit.train.metrics import psnr
 from dpedkit.train.networks import Generator, mix_colours, start_from_photo
 from dpedkit.train.runlog import read_log
-from dpedkit.types import U8, PairSource
+from dpedkit.train.steps import discriminator_step, generator_step
+from dpedkit.types import I64, U8, PairSource
 
 CPU = torch.device("cpu")
 MakePairs = Callable[[U8, U8], PairSource]
@@ -195,6 +198,81 @@ def test_without_validation_the_last_generator_is_the_runs(pairs: PairSource, tm
     assert (trained.step, trained.best_psnr_db) == (4, None)
     assert not (tmp_path / "best.safetensors").exists()
     assert load_generator(tmp_path).sizes["width"] == 8
+
+
+def test_the_running_mean_is_what_is_validated_and_used(
+    pairs: PairSource, held_out: PairSource, tmp_path: Path
+) -> None:
+    """Two steps: the mean keeps 0.9 of the first weights, then 0.9 of what that gave."""
+    recipe = tiny(iterations=2, eval_every=1, generator__start="noise")
+    weights = [dict(fresh_state(recipe, 32, CPU, 0).generator.network.named_parameters())]
+    for steps in (1, 2):
+        run = tmp_path / f"plain{steps}"
+        train(recipe.model_copy(update={"iterations": steps, "schedule": "constant"}), pairs, None, run, device="cpu")
+        weights.append(dict(load_generator(run).named_parameters()))
+    mixed = recipe.model_copy(update={"ema": 0.9, "schedule": "constant"})
+    trained = train(mixed, pairs, held_out, tmp_path / "mean", device="cpu")
+    for file in ("best.safetensors", "last.safetensors"):
+        used = load_generator(tmp_path / "mean" / file)
+        for name, mean in used.named_parameters():
+            if trained.best_step == 2 or file.startswith("last"):
+                expected = 0.81 * weights[0][name] + 0.09 * weights[1][name] + 0.1 * weights[2][name]
+                torch.testing.assert_close(mean, expected, rtol=1e-5, atol=1e-7)
+    scores = [psnr(enhance(used, phone), dslr) for phone, dslr in (held_out[i] for i in range(len(held_out)))]
+    last = read_log(tmp_path / "mean" / "log.jsonl")[-1]
+    assert last["psnr_db"] == pytest.approx(np.mean(scores), abs=0.1)
+
+
+def test_a_run_that_gets_no_better_ends_when_its_patience_does(
+    pairs: PairSource, in_memory: MakePairs, tmp_path: Path
+) -> None:
+    """What is learnt here makes it worse there."""
+    phone, dslr = pairs.read_batch(range(4))
+    opposite = in_memory(phone, 255 - dslr)
+    recipe = tiny(iterations=40, eval_every=2, patience=3, schedule="constant")
+    trained = train(recipe, pairs, opposite, tmp_path / "short", device="cpu")
+    assert (trained.step, trained.best_step) == (8, 2)
+    patient = recipe.model_copy(update={"patience": 0})
+    assert train(patient, pairs, opposite, tmp_path / "whole", device="cpu").step == 40
+
+
+def test_every_validation_leaves_a_picture(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> None:
+    train(tiny(iterations=4, eval_every=2), pairs, held_out, tmp_path, device="cpu")
+    pictures = [read_rgb(path) for path in sorted((tmp_path / "pictures").iterdir())]
+    assert len(pictures) == 2
+    phone, dslr = held_out.read_batch(range(len(held_out)))
+    for shown in pictures:
+        rows = shown.reshape(3, 32, len(held_out), 32, 3).swapaxes(1, 2)
+        assert np.array_equal(rows[0], phone)
+        assert np.array_equal(rows[2], dslr)
+    ours = [enhance(load_generator(tmp_path), patch) for patch in phone]
+    assert np.abs(rows[1].astype(int) - np.stack(ours)).max() <= 1
+
+
+class Slow:
+    """Pairs that a slow disk holds."""
+
+    def __init__(self, pairs: PairSource) -> None:
+        self.pairs, self.content_hash, self.patch_px = pairs, pairs.content_hash, pairs.patch_px
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[U8, U8]:
+        return self.pairs[index]
+
+    def read_batch(self, rows: Sequence[int] | I64) -> tuple[U8, U8]:
+        time.sleep(0.05)
+        return self.pairs.read_batch(rows)
+
+
+def test_the_loop_reports_how_long_it_waits_for_data(pairs: PairSource, tmp_path: Path) -> None:
+    reports: list[StepReport] = []
+    train(
+        tiny(iterations=6, generator__start="noise"), Slow(pairs), None, tmp_path, device="cpu", report=reports.append
+    )
+    assert all(0 <= each.waited_s <= each.took_s for each in reports)
+    assert sum(each.waited_s for each in reports) > 0.05
 
 
 def test_ctrl_c_ends_the_step_saves_and_interrupts(pairs: PairSource, tmp_path: Path) -> None:

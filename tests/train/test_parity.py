@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from dpedkit.train import load_generator
 from dpedkit.train.checkpoint import State, Trainee
-from dpedkit.train.loop import discriminator_step, generator_step
 from dpedkit.train.losses import GeneratorLoss, LossWeights, discriminator_loss, generator_loss
 from dpedkit.train.networks import Discriminator, Generator, InstanceNorm, to_gray
+from dpedkit.train.steps import discriminator_step, generator_step
 from dpedkit.train.vgg import Vgg19, load_vgg
 
 SWAPS = torch.tensor([False, True, False, True])
