@@ -256,7 +256,11 @@ class Corpus:
         Raises:
             CorpusError: no such alignment.
         """
-        return self._json(select(Alignment.model).filter_by(key=alignment), f"alignment {alignment!r}")
+        with reading(self._engine) as connection:
+            found: Json | None = connection.execute(select(Alignment.model).filter_by(key=alignment)).scalar()
+        if found is None:
+            raise CorpusError(f"the corpus holds no alignment {alignment!r}", "`dpedkit status` shows what it holds")
+        return found
 
     def counts(self) -> Counts:
         """Return how much of everything there is."""
@@ -309,13 +313,6 @@ class Corpus:
     def _frame(self, statement: Query) -> pd.DataFrame:
         with reading(self._engine) as connection:
             return read_frame(connection, statement)
-
-    def _json(self, statement: Query, what: str) -> Json:
-        with reading(self._engine) as connection:
-            found: Json | None = connection.execute(statement).scalar()
-        if found is None:
-            raise CorpusError(f"the corpus holds no {what}", "`dpedkit status` shows what it holds")
-        return found
 
 
 def _tally(column: pd.Series[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from docs.commands import BEGIN, README, with_commands
+from docs.commands import BEGIN, README, SCHEMA, schema, with_commands
 
 from dpedkit.cli import cli
 
@@ -45,6 +45,7 @@ def test_the_readmes_list_of_commands_is_fresh() -> None:
     text = README.read_text(encoding="utf-8")
     assert BEGIN in text
     assert with_commands(text) == text, "run `make docs`"
+    assert SCHEMA.read_text(encoding="utf-8") == schema(), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", [name for name, _ in commands()])
@@ -58,7 +59,7 @@ def test_every_command_and_option_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("call", [*dict.fromkeys(shown_calls() + docstring_calls())])
 def test_every_call_that_is_shown_can_be_made(call: str) -> None:
-    words = shlex.split(call.partition(" #")[0].removesuffix("&"))[1:]
+    words = shlex.split(re.sub(r" > \S+\s*$", "", call.partition(" #")[0]).removesuffix("&"))[1:]
     command: click.Command = cli
     context = click.Context(cli, info_name="dpedkit")
     while isinstance(command, click.Group):

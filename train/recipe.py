@@ -144,8 +144,10 @@ def recipe_text(name: str) -> str:
 
 
 def recipe_schema() -> Json:
-    """Return the JSON Schema of a recipe's file, for editors; a file that it finds no fault with may still have one."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Recipe.model_json_schema()}
+    """Return the JSON Schema of a recipe's file, for editors. Its name may be left out: it is the file's."""
+    schema = Recipe.model_json_schema()
+    del schema["required"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def load_recipe(name_or_path: str | Path, overrides: Mapping[str, str] | None = None) -> Recipe:

@@ -1,15 +1,18 @@
-"""Writes the README's list of commands from the commands themselves."""
+"""Writes the README's list of commands from the commands themselves, and the JSON Schema of recipes."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from dpedkit.cli.app import cli
+from dpedkit.train import recipe_schema
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+SCHEMA = README.with_name("docs") / "recipe.schema.json"
 BEGIN, END = "<!-- commands -->\n", "<!-- /commands -->\n"
 
 
@@ -33,5 +36,11 @@ def with_commands(text: str) -> str:
     return f"{before}{BEGIN}{table}{END}{after}"
 
 
+def schema() -> str:
+    """Return the text of the schema's file."""
+    return f"{json.dumps(recipe_schema(), indent=1)}\n"
+
+
 if __name__ == "__main__":
+    SCHEMA.write_text(schema(), encoding="utf-8")
     README.write_text(with_commands(README.read_text(encoding="utf-8")), encoding="utf-8")
