@@ -59,7 +59,7 @@ def test_every_command_and_option_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("call", [*dict.fromkeys(shown_calls() + docstring_calls())])
 def test_every_call_that_is_shown_can_be_made(call: str) -> None:
-    words = shlex.split(re.sub(r" > \S+\s*$", "", call.partition(" #")[0]).removesuffix("&"))[1:]
+    words = shlex.split(re.sub(r" > [\w.]+\s*$", "", call.partition(" #")[0]).removesuffix("&"))[1:]
     command: click.Command = cli
     context = click.Context(cli, info_name="dpedkit")
     while isinstance(command, click.Group):
