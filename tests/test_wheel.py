@@ -91,7 +91,10 @@ pages = {file.name for file in files("dpedkit.stages").iterdir()}
 print(pages >= {"report.html", "align_pair.html", "align_index.html", "align_report.css", "align_report.js"})
 print(files("dpedkit").joinpath("py.typed").is_file())
 """
-    assert python("-c", code) == "True ['dped', 'small']\nTrue\nTrue\n"
+    assert (
+        python("-c", code)
+        == "True ['csrnet', 'dped', 'dped-paper', 'johnson', 'nafnet', 'small', 'srcnn']\nTrue\nTrue\n"
+    )
 
 
 def test_the_command_works(installed: Path, python: Run, tmp_path: Path) -> None:

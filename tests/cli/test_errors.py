@@ -30,7 +30,7 @@ def test_no_workspace(cli: CommandLine, tmp_path: Path, words: str) -> None:
         ("aligned", "train --phone sony --recipe small", 1, "no kept patches of phone 'sony'", "dpedkit build-patches"),
         ("aligned", "evaluate", 1, "no patches in the test split", "dpedkit build-patches"),
         ("patched", "train --phone nokia --recipe small", 2, "no phone 'nokia'", "blackberry, iphone, sony"),
-        ("patched", "train --phone sony --recipe smal", 2, "no recipe 'smal', did you mean 'small'?", "dped, small"),
+        ("patched", "train --phone sony --recipe smal", 2, "no recipe 'smal', did you mean 'small'?", "csrnet, dped, "),
         ("patched", "train --phone sony --recipe small --set itrations=3", 2, "'iterations'", "known keys"),
         ("patched", "capture --rig tirpod", 2, "no file", "tripod"),
         ("patched", "align --jbos 2", 2, "'--jobs'", "dpedkit align --help"),
