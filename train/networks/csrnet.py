@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import Conv, Linear
+from dpedkit.train.networks.layers import Conv, Linear, initialise_uniformly
 
 _SMALLEST_PX = 5  # that the first convolution can look at
 
@@ -41,11 +41,7 @@ class Csrnet(Enhancer):
         self.retouches = nn.ModuleList([Conv(*each, 1) for each in pairwise(channels)])
         self.gains = nn.ModuleList([Linear(condition, count) for count in channels[1:]])
         self.offsets = nn.ModuleList([Linear(condition, count) for count in channels[1:]])
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=rng)
-                nn.init.zeros_(module.get_parameter("bias"))
+        initialise_uniformly(self, rng)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Return the enhanced [B, 3, H, W]."""

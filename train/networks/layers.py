@@ -79,6 +79,16 @@ def initialise(network: nn.Module, rng: torch.Generator | None = None) -> None:
             nn.init.zeros_(module.shift)
 
 
+def initialise_uniformly(network: nn.Module, rng: torch.Generator | None = None) -> None:
+    """Draw kernels and matrices as PyTorch's own layers do (He et al., 2015, leak sqrt(5)); biases 0."""
+    rng = torch.Generator().manual_seed(0) if rng is None else rng
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=rng)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     """Return TensorFlow's SAME padding before and after `size` px; the odd pixel goes after."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import Conv
+from dpedkit.train.networks.layers import Conv, initialise_uniformly
 
 _EPS = 1e-6
 
@@ -39,12 +39,7 @@ class Nafnet(Enhancer):
         self.ups = nn.ModuleList([Conv(2 * count, 4 * count, 1, bias=False) for count in reversed(channels)])
         self.decoders = nn.ModuleList([NafBlock(count) for count in reversed(channels)])
         self.ending = Conv(width, 3, 3, padding=1)
-        rng = torch.Generator().manual_seed(0) if rng is None else rng
-        for module in self.modules():
-            if isinstance(module, Conv):
-                nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=rng)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise_uniformly(self, rng)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Return the enhanced [B, 3, H, W]; a side that cannot be halved so often is padded with zeros meanwhile."""
