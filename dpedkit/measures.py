@@ -7,7 +7,6 @@ and says at which scale; docs/corpus.md has the tests and figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -93,14 +92,7 @@ def to_linear(levels: U8) -> F32:
 
 
 def edge_blur_px(
-    parts: Sequence[U8],
-    *,
-    soft_px: float,
-    again_px: float,
-    block_px: int,
-    liveliest: float,
-    noise: float = 0.0,
-    margin_px: int = 1,
+    bands: U8, *, soft_px: float, again_px: float, block_px: int, liveliest: float, noise: float = 0.0
 ) -> float:
     """Return the standard deviation of a photo's blur, px, with `soft_px` in it; infinity for mere shades.
 
@@ -109,21 +101,23 @@ def edge_blur_px(
     al., The Blur Effect, SPIE 2007, here with Gaussians and energies). Fine texture loses more than an edge does, so s
     comes out too small rather than too large.
 
-    parts      grays uint8 [H, W] of one photo, each larger than a block and its margins
+    bands      grays uint8 [N, H, W] from across one photo, each a row of blocks within a margin of at least a pixel
     soft_px    a blur that keeps noise out of the gradients
     again_px   the second blur
     liveliest  share of the blocks, `block_px` wide, that count: those with the strongest gradients, since a subject in
                focus before a blurred background is a sharp photo
     noise      deviation of white noise, whose energy is taken off
-    margin_px  what is left out around each part
     """
-    blurs = soft_px, math.hypot(soft_px, again_px)
-    once, twice = (
-        np.concatenate([gradient_energies(part, sigma, block_px, margin_px, noise).ravel() for part in parts])
-        for sigma in blurs
-    )
-    chosen = np.argsort(-once)[: max(round(liveliest * len(once)), 1)]
-    return float(blur_px(once[chosen].sum(), twice[chosen].sum(), again_px))
+    margin_px = (bands.shape[1] - block_px) // 2
+    once = np.concatenate([gradient_energies(band, soft_px, block_px, (margin_px, margin_px), noise) for band in bands])
+    chosen = np.unravel_index(np.argsort(-once, axis=None)[: max(round(liveliest * once.size), 1)], once.shape)
+    # only what counts is blurred again: the chosen blocks side by side, each within half a block of what is around it
+    aside = block_px // 2
+    wide = np.pad(bands, ((0, 0), (0, 0), (aside, aside + block_px)), mode="reflect")
+    lefts = margin_px + chosen[1] * block_px
+    alone = np.hstack([wide[band, :, left : left + 2 * block_px] for band, left in zip(chosen[0], lefts, strict=True)])
+    twice = gradient_energies(alone, math.hypot(soft_px, again_px), block_px, (margin_px, aside), noise)[:, ::2]
+    return float(blur_px(once[chosen].sum(), twice.sum(), again_px))
 
 
 def blur_px(before: F64, after: F64, again_px: float) -> F64:
@@ -134,14 +128,18 @@ def blur_px(before: F64, after: F64, again_px: float) -> F64:
     return np.where(before < _LEAST_ENERGY, math.inf, blur)
 
 
-def gradient_energies(gray: U8, sigma_px: float, block_px: int, margin_px: int = 1, noise: float = 0.0) -> F64:
+def gradient_energies(
+    gray: U8, sigma_px: float, block_px: int, margins_px: tuple[int, int] = (1, 1), noise: float = 0.0
+) -> F64:
     """Return the mean squared gradient of each block [rows, cols] of a picture [H, W] that was blurred first.
 
-    noise  deviation of white noise in the picture, whose energy is taken off
+    margins_px  what is left out above and below, and at the sides
+    noise       deviation of white noise in the picture, whose energy is taken off
     """
     soft: F32 = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), sigma_px).astype(np.float32, copy=False)
-    rows, cols = ((side - 2 * margin_px) // block_px for side in gray.shape)
-    top, left, bottom, right = margin_px, margin_px, margin_px + rows * block_px, margin_px + cols * block_px
+    rows, cols = ((side - 2 * margin) // block_px for side, margin in zip(gray.shape, margins_px, strict=True))
+    top, left = margins_px
+    bottom, right = top + rows * block_px, left + cols * block_px
     across = soft[top:bottom, left + 1 : right + 1] - soft[top:bottom, left - 1 : right - 1]
     down = soft[top + 1 : bottom + 1, left:right] - soft[top - 1 : bottom - 1, left:right]
     across *= across
@@ -171,7 +169,7 @@ def _sharpness(rgb: U8, noise: float) -> float:
         return 0.0
     tops = np.linspace(0, height - band, min(_BANDS, height // band)).astype(int).tolist()
     grays = (cv2.cvtColor(rgb[top : top + band], cv2.COLOR_RGB2GRAY) for top in tops)
-    bands = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False) for gray in grays]
+    bands = np.stack([cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in grays]).astype(np.uint8)
     blur = edge_blur_px(
         bands,
         soft_px=_SOFT_PX,
@@ -179,7 +177,6 @@ def _sharpness(rgb: U8, noise: float) -> float:
         block_px=_BLOCK_PX,
         liveliest=_LIVELIEST,
         noise=math.sqrt((noise / scale) ** 2 + _ROUNDING),
-        margin_px=(_BAND_PX - _BLOCK_PX) // 2,
     )
     return math.hypot(height, width) / scale / blur
 

@@ -50,6 +50,8 @@ class Gallery:
     ) -> Json:
         """Return some pairs in brief, and how many a query finds; raises as `Corpus.pairs` does.
 
+        Where nothing is asked, what `counts` returns comes with them: it tells how many are found, too.
+
         show, order  of SHOWN and ORDERS
         after        ids of the page that began at `offset`: what follows it is wanted. Those of them that were decided
                      and are no longer found do not count, so that nothing is skipped
@@ -58,13 +60,15 @@ class Gallery:
         by = order if order != "shot" else ""
         try:
             found = _records(self._corpus.pairs(every, order=by, limit=limit + len(after), offset=offset))
-            count = self._corpus.count("pairs", every)
+            counts = None if where.strip() else self.counts()
+            known_counts = {} if counts is None else {"all": sum(counts.values()), **counts}
+            count = known_counts[show] if show in known_counts else self._corpus.count("pairs", every)
         except QueryError as error:  # it points into what we made of the query
             raise QueryError(error.problem, where, min(error.at - 1, len(where))) from error
         known = sum(1 for _ in takewhile(lambda row: row["phone_sha256"] in after, found))
         tags = self._corpus.tags()
         pairs = [_brief(row, tags) for row in found[known : known + limit]]
-        return {"count": count, "offset": offset + known, "limit": limit, "pairs": pairs}
+        return {"count": count, "counts": counts, "offset": offset + known, "limit": limit, "pairs": pairs}
 
     def counts(self) -> dict[str, int]:
         """Return how many pairs there are by verdict: undecided, accepted, rejected."""

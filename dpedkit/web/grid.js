@@ -92,6 +92,7 @@ export class Grid {
     if (asked !== this.asked) return false;
     problem.hidden = true;
     Object.assign(this, { pairs: found.pairs, count: found.count, offset: found.offset, size: found.limit, chosen: found.chosen });
+    if (found.counts && !this.counts) this.tally(found.counts); // a page that was asked for early knows old ones
     this.draw();
     return true;
   }

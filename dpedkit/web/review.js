@@ -16,7 +16,7 @@ async function restore() {
 
 async function begin() {
   await restore();
-  grid.tally(await get("/api/counts"));
+  if (!grid.counts) grid.tally(await get("/api/counts")); // a page of a query does not bring them
   find("#column-list").textContent = Object.keys(await get("/api/columns")).join("  ");
 }
 
