@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from dpedkit.train.recipe import Recipe
-from dpedkit.types import U8, PairSource
+from dpedkit.types import I64, U8, PairSource
 
 Array: TypeAlias = npt.NDArray[Any]
 Data = TypeVar("Data")
+
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Batch(Generic[Data]):
     phone, dslr              for the generator
     other_phone, other_dslr  for the discriminator
     is_dslr                  [B] bool, which patches that one is shown as the DSLR took them
+    rows                     [B] which patches the first ones are
     """
 
     phone: Data
@@ -33,13 +36,14 @@ class Batch(Generic[Data]):
     other_phone: Data
     other_dslr: Data
     is_dslr: Data
+    rows: I64
 
     def to(self: Batch[Array], device: torch.device) -> Batch[Tensor]:
         """Return the batch as tensors."""
         phone, dslr, other_phone, other_dslr = (
             to_tensor(rgb, device) for rgb in (self.phone, self.dslr, self.other_phone, self.other_dslr)
         )
-        return Batch(phone, dslr, other_phone, other_dslr, torch.from_numpy(self.is_dslr).to(device))
+        return Batch(phone, dslr, other_phone, other_dslr, torch.from_numpy(self.is_dslr).to(device), self.rows)
 
 
 class Batches:
@@ -47,12 +51,13 @@ class Batches:
 
     A thread reads the next one meanwhile. A context manager.
 
+    part      which rows of every batch are read: those of this process
     waited_s  how long the last batch was waited for
     """
 
-    def __init__(self, pairs: PairSource, recipe: Recipe, seed: int, *, first_step: int) -> None:
+    def __init__(self, pairs: PairSource, recipe: Recipe, seed: int, *, first_step: int, part: slice = ALL) -> None:
         self.waited_s = 0.0
-        self._pairs, self._size, self._seed = pairs, recipe.batch, seed
+        self._pairs, self._size, self._seed, self._part = pairs, recipe.batch, seed, part
         self._adversarial = bool(recipe.losses.texture)
         self._steps_left = iter(range(first_step, recipe.iterations))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="batches")
@@ -83,12 +88,15 @@ class Batches:
 
     def _read(self, step: int) -> Batch[Array]:
         rng = np.random.default_rng([self._seed, step])
-        first = self._draw(rng)
-        second = self._draw(rng) if self._adversarial else first
-        return Batch(*first, *second, rng.random(self._size) < 0.5)
+        rows = self._draw(rng)
+        others = self._draw(rng) if self._adversarial else rows
+        is_dslr = rng.random(self._size)[self._part] < 0.5
+        first = self._pairs.read_batch(rows)
+        second = self._pairs.read_batch(others) if self._adversarial else first
+        return Batch(*first, *second, is_dslr, rows)
 
-    def _draw(self, rng: np.random.Generator) -> tuple[U8, U8]:
-        return self._pairs.read_batch(rng.integers(len(self._pairs), size=self._size))
+    def _draw(self, rng: np.random.Generator) -> I64:
+        return rng.integers(len(self._pairs), size=self._size)[self._part]
 
 
 def to_tensor(rgb: U8, device: torch.device) -> Tensor:

@@ -140,7 +140,7 @@ def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
     free = {
         "dpedkit",
         "torch",
-        "device",
+        "compute",
         "recipe.summary",
         "recipe.eval_every",
         "recipe.patience",

@@ -1,13 +1,8 @@
-"""The training loop of DPED: a generator step on one batch, a discriminator step on another, and so on.
-
-A run's folder: config.json (what decides the run), log.jsonl (a line per step), pictures/ (validation patches by step),
-last.safetensors (to go on from), best.safetensors (the generator to use: see the recipe's schedule).
-"""
+"""The training loop of DPED: a generator step on one batch, a discriminator step on another, and so on."""
 
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -18,22 +13,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dpedkit.errors import TrainError
-from dpedkit.files import storage_error, write_atomic
-from dpedkit.images import encode_png
 from dpedkit.train.baselines import fit_matrix
 from dpedkit.train.batches import Batches
-from dpedkit.train.checkpoint import State, Trainee, load_state, save_state
-from dpedkit.train.device import pick_device
+from dpedkit.train.checkpoint import State, Trainee
+from dpedkit.train.compute import Compute, pick_compute
+from dpedkit.train.keeping import Keeper
 from dpedkit.train.losses import LossWeights
 from dpedkit.train.networks import ENHANCERS, Discriminator, Generator, mix_colours, start_from_photo
+from dpedkit.train.preflight import Watch, refuse_full_disk, refuse_what_cannot_be
 from dpedkit.train.recipe import Recipe
-from dpedkit.train.runlog import RunLog
-from dpedkit.train.steps import iterate
+from dpedkit.train.steps import Steps
 from dpedkit.train.stopping import StopSignals
-from dpedkit.train.validation import picture, validate
+from dpedkit.train.validation import validate
 from dpedkit.train.vgg import Vgg19, load_vgg
-from dpedkit.train.weights import save_generator
 from dpedkit.types import Json, PairSource
 
 
@@ -75,7 +67,7 @@ def train(
     validation: PairSource | None,
     run: Path,
     *,
-    device: str = "auto",
+    compute: Compute | None = None,
     vgg: str = "torchvision",
     resume: bool = False,
     report: Callable[[StepReport], None] = lambda _: None,
@@ -83,66 +75,70 @@ def train(
 ) -> Trained:
     """Train a generator on `pairs` and leave it in the folder `run`.
 
+    compute     where and how; None: on the fastest device, as exactly as it goes
     validation  pairs to choose the best checkpoint by; without them there is only the last
     vgg         see `load_vgg`; not looked at when the recipe has no content loss
     resume      go on from the run's last checkpoint; on a CPU with the same number of threads, bit for bit
 
-    SIGINT and SIGTERM end the current step, save, and then take their course.
+    SIGINT and SIGTERM end the current step, save, and then take their course. Where several processes share the work,
+    the first one writes.
 
     Raises:
-        TrainError: no pairs, a folder that already holds a run, nothing to resume or something else than asked for,
-            no such device, or a loss that is no longer finite; the last good checkpoint is kept.
+        TrainError: what `refuse_what_cannot_be` and `refuse_full_disk` name, a folder that already holds a run, nothing
+            to resume or something else than asked for, or what a `Watch` sees; the last good checkpoint is kept.
         WeightsError: the VGG weights or the checkpoint to resume from are missing or corrupt.
         StorageError: the disk is full, or the folder cannot be written.
     """
-    _refuse_empty(pairs, validation)
-    place = pick_device(device)
+    compute = pick_compute() if compute is None else compute
+    place, group = compute.device, compute.processes
+    refuse_what_cannot_be(recipe, pairs, validation, group)
     features = load_vgg(vgg).to(place) if recipe.losses.content else None
     weights = LossWeights(**recipe.losses.model_dump())
-    config = _config(recipe, pairs, validation, features, place, seed)
+    config = _config(recipe, pairs, validation, features, compute, seed)
     state = fresh_state(recipe, pairs.patch_px, place, seed)
-    last = run / "last.safetensors"
+    refuse_full_disk(run, state)
+    keeper = Keeper(run, state, config, compute)
     if resume:
-        load_state(last, state, config)
+        keeper.go_on()
     else:
         if isinstance(state.generator.network, Generator) and _starts_from_photo(recipe):
             mix_colours(state.generator.network, *fit_matrix(pairs))
-        _open_run(run, config)
-        save_state(last, state, config)
+        keeper.begin()
 
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    log = RunLog(run / "log.jsonl", after_step=state.step)
-    with exact, StopSignals() as stop, Batches(pairs, recipe, seed, first_step=state.step) as batches:
+    steps = Steps(state, weights, features, compute, batch=recipe.batch, patches=len(pairs))
+    batches = Batches(pairs, recipe, seed, first_step=state.step, part=group.part_of(recipe.batch))
+    watch = Watch(recipe, keeper.last)
+    with compute.settings(), StopSignals() as stop, batches:
         for batch in batches:
             begun_s = time.monotonic()
             set_learning_rate(state, recipe)
-            losses = iterate(state, weights, features, batch.to(place))
+            losses = steps.iterate(batch.to(place))
             state.follow(recipe.ema)
             state.step += 1
-            _refuse_nan(losses, state.step, last)
+            watch.look(losses, state.step)
             took_s = batches.waited_s + time.monotonic() - begun_s
 
             validation_db = None
             evaluate = state.step % recipe.eval_every == 0 or state.step == recipe.iterations
             if evaluate and validation is not None:
-                validation_db = validate(state.result, validation, recipe.validation_patches, place)
-                _save_picture(run, state, validation, place)
-            log.append({"step": state.step, **losses} | ({} if validation_db is None else {"psnr_db": validation_db}))
+                validation_db = group.told(validate(state.result, validation, recipe.validation_patches, place))
+                keeper.show(validation)
+            keeper.note(losses, validation_db)
             if validation_db is not None and _is_better(validation_db, state, recipe):
                 state.best_psnr_db, state.best_step = validation_db, state.step
-                meta = {"config": config, "step": state.step, "validation_psnr_db": validation_db}
-                save_generator(run / "best.safetensors", state.result, meta)
+                keeper.save_best(validation_db)
             if evaluate:
-                save_state(last, state, config)
+                keeper.save()
             try:
                 report(StepReport(state.step, recipe.iterations, losses, validation_db, took_s, batches.waited_s))
             except KeyboardInterrupt:
-                save_state(last, state, config)
+                keeper.save()
                 raise
-            if stop.received is not None or _has_stalled(state, recipe):
+            stopping = group.any_has(stop.received is not None)
+            if stopping or _has_stalled(state, recipe):
                 break
-        if stop.received is not None:
-            save_state(last, state, config)
+        if stopping:
+            keeper.save()
     return Trained(run, state.step, state.best_psnr_db, state.best_step)
 
 
@@ -198,7 +194,7 @@ def _config(
     pairs: PairSource,
     validation: PairSource | None,
     vgg: Vgg19 | None,
-    device: torch.device,
+    compute: Compute,
     seed: int,
 ) -> Json:
     """Return what decides a run, and whether its pictures and numbers may be taken for results."""
@@ -212,43 +208,7 @@ def _config(
         "vgg": "no VGG" if vgg is None else vgg.name,
         "vgg_sha256": None if vgg is None else vgg.sha256,
         "for_results": vgg is None or vgg.for_results,
-        "device": str(device),
+        "compute": compute.words,
         "dpedkit": version("dpedkit"),
         "torch": torch.__version__,
     }
-
-
-def _open_run(run: Path, config: Json) -> None:
-    """Make a new run's folder."""
-    if (run / "last.safetensors").exists():
-        raise TrainError(f"{run} already holds a run", "go on with --resume, or choose another folder")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, run) from error
-    write_atomic(run / "config.json", f"{json.dumps(config, indent=2)}\n".encode())
-
-
-def _save_picture(run: Path, state: State, validation: PairSource, place: torch.device) -> None:
-    folder = run / "pictures"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
-    write_atomic(folder / f"{state.step:06d}.png", encode_png(picture(state.result, validation, place)))
-
-
-def _refuse_empty(pairs: PairSource, validation: PairSource | None) -> None:
-    if not len(pairs):
-        raise TrainError("there are no training pairs", "build patches first, or choose another phone or split")
-    if validation is not None and not len(validation):
-        raise TrainError("the validation split is empty", "build more patches, or train without validation")
-
-
-def _refuse_nan(losses: Mapping[str, float], step: int, last: Path) -> None:
-    wrong = [f"{name} = {value}" for name, value in losses.items() if not math.isfinite(value)]
-    if wrong:
-        raise TrainError(
-            f"training went wrong at step {step}: {', '.join(wrong)}",
-            f"the last good checkpoint is {last}; start a new run with a lower rate, such as --set lr=1e-4",
-        )

@@ -58,12 +58,14 @@ def generator_loss(
     features: Tensor | None = None,
     dslr_features: Tensor | None = None,
     probabilities: Tensor | None = None,
+    share: float = 1.0,
 ) -> GeneratorLoss:
-    """Return the generator's loss for a batch.
+    """Return the generator's loss for a batch, or what a part of one adds to it: parts add up, and so do gradients.
 
     enhanced, dslr           [B, 3, H, W]
     features, dslr_features  [B, 512, h, w], VGG-19 relu5_4 of the two; only needed for content
     probabilities            [B, 2], the discriminator's verdict on `enhanced`; only needed for texture
+    share                    of the batch that this is
 
     Raises:
         ValueError: a term counts, but what it is computed from is missing.
@@ -83,6 +85,8 @@ def generator_loss(
     for name, term in _AGAINST_DSLR.items():
         if name in wanted:
             terms[name] = term(enhanced, dslr)
+    for name in wanted.keys() - _SUMS:
+        terms[name] = share * terms[name]
     total = sum((weight * terms[name] for name, weight in wanted.items()), enhanced.new_zeros(()))
     return GeneratorLoss(total, **terms)
 
@@ -135,6 +139,7 @@ def tv_loss(enhanced: Tensor) -> Tensor:
     return rgb.diff(dim=2).square().mean() + rgb.diff(dim=3).square().mean()
 
 
+_SUMS = {"texture"}  # over the batch; the other terms are means over it
 _AGAINST_DSLR = {"colour": colour_loss, "pixel": pixel_loss, "l1": l1_loss, "psnr": psnr_loss}
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_PIXELS = (2, 3)  # of [B, C, H, W]
 
 
 class Conv(nn.Conv2d):
@@ -50,13 +53,38 @@ class InstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise each image and channel of [B, C, H, W] over its pixels."""
-        variance, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)
-        return self.normalise(x, mean, variance)
+        return _InstanceNorm.apply(x, self.scale, self.shift, self.eps)  # type: ignore[no-any-return, no-untyped-call]
 
     def normalise(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """Normalise [B, C, H, W] by statistics that were taken elsewhere, [B, C, 1, 1] each."""
         gain = self.scale[:, None, None] * torch.rsqrt(variance + self.eps)
         return ((x - mean) * gain + self.shift[:, None, None]).to(x.dtype)
+
+
+class _InstanceNorm(torch.autograd.Function):
+    """What `InstanceNorm` computes, with its gradient written out (Ioffe and Szegedy, 2015, section 3).
+
+    Derived by PyTorch, the gradient takes three times as long and keeps a second map.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+        variance, mean = torch.var_mean(x.float(), dim=_PIXELS, correction=0, keepdim=True)
+        deviation = torch.rsqrt(variance + eps)
+        ctx.save_for_backward(x, mean, deviation, scale)
+        normalised = (x - mean) * (scale[:, None, None] * deviation) + shift[:, None, None]
+        return normalised.to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, mean, deviation, scale = ctx.saved_tensors
+        gradient = gradient.float()
+        normal = (x - mean) * deviation
+        by_shift = gradient.mean(dim=_PIXELS, keepdim=True)
+        by_scale = (gradient * normal).mean(dim=_PIXELS, keepdim=True)
+        by_x = (gradient - by_shift - normal * by_scale) * (scale[:, None, None] * deviation)
+        pixels = x.shape[2] * x.shape[3]
+        return by_x.to(x.dtype), by_scale.sum(dim=0).flatten() * pixels, by_shift.sum(dim=0).flatten() * pixels, None
 
 
 class Linear(nn.Linear):
