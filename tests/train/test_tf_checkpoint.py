@@ -10,8 +10,9 @@ import torch
 
 from dpedkit.errors import WeightsError
 from dpedkit.train import load_generator
+from dpedkit.train.crc32c import masked_crc32c
 from dpedkit.train.networks import Generator
-from dpedkit.train.tf_checkpoint import masked_crc32c, read_tf_checkpoint
+from dpedkit.train.tf_checkpoint import read_tf_checkpoint
 from dpedkit.types import F32
 
 MAGIC = bytes.fromhex("57fb808b247547db")
@@ -105,7 +106,19 @@ def test_crc32c_has_the_known_answers() -> None:
         assert masked_crc32c(data) == ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
 
 
-@pytest.mark.parametrize("ending", ["", ".index"])
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 255, 4096, 4099])
+def test_crc32c_of_any_length_is_that_of_its_bytes_one_by_one(size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    assert masked_crc32c(data) == ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
+
+
+@pytest.mark.parametrize("ending", ["", ".index", ".data-00000-of-00001"])
 def test_a_generator_comes_back_as_it_was_written(truth: Generator, prefix: Path, ending: str) -> None:
     read = load_generator(f"{prefix}{ending}").state_dict()
     for name, weight in truth.state_dict().items():
@@ -135,6 +148,25 @@ def test_changed_bytes_of_the_data_are_noticed(prefix: Path) -> None:
         data.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         with pytest.raises(WeightsError, match="checksum"):
             load_generator(prefix)
+
+
+@pytest.mark.parametrize("ending", ["index", "data-00000-of-00001"])
+def test_the_authors_files_with_a_byte_changed_or_cut_off_are_refused(
+    shared_data: Path, tmp_path: Path, ending: str
+) -> None:
+    rng = random.Random(ending)
+    for file in (shared_data / "dped_models").glob("sony_orig.*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damaged = tmp_path / f"sony_orig.{ending}"
+    whole = damaged.read_bytes()
+    for _ in range(40):
+        at = rng.randrange(len(whole))
+        flipped = whole[:at] + bytes([whole[at] ^ rng.randint(1, 255)]) + whole[at + 1 :]
+        for content in (flipped, whole[:at]):
+            damaged.write_bytes(content)
+            with pytest.raises(WeightsError, match="is not a whole TensorFlow V2 checkpoint") as caught:
+                load_generator(tmp_path / "sony_orig")
+            assert "\n" not in caught.value.cause
 
 
 @pytest.mark.parametrize("name", ["small_orig.index", "small_orig.data-00000-of-00001"])
