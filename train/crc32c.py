@@ -45,9 +45,9 @@ def _over_zeros(doublings: int) -> U32:
         half = _over_zeros(doublings - 1)
         return _moved(half, half)
     values = np.arange(256, dtype=np.uint32)
-    lowest = values
+    lowest: U32 = values
     for _ in range(8):
-        lowest = lowest >> 1 ^ (lowest & 1) * np.uint32(_POLYNOMIAL)
+        lowest = lowest >> np.uint32(1) ^ (lowest & np.uint32(1)) * np.uint32(_POLYNOMIAL)
     return np.stack([lowest, values, values << 8, values << 16])
 
 

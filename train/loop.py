@@ -29,6 +29,7 @@ from dpedkit.train.losses import LossWeights
 from dpedkit.train.networks import ENHANCERS, Discriminator, Generator, mix_colours, start_from_photo
 from dpedkit.train.recipe import Recipe
 from dpedkit.train.runlog import RunLog
+from dpedkit.train.stamp import stamp
 from dpedkit.train.steps import iterate
 from dpedkit.train.stopping import StopSignals
 from dpedkit.train.validation import picture, validate
@@ -126,7 +127,7 @@ def train(
             evaluate = state.step % recipe.eval_every == 0 or state.step == recipe.iterations
             if evaluate and validation is not None:
                 validation_db = validate(state.result, validation, recipe.validation_patches, place)
-                _save_picture(run, state, validation, place)
+                _save_picture(run, state, validation, place, config["stamp"])
             log.append({"step": state.step, **losses} | ({} if validation_db is None else {"psnr_db": validation_db}))
             if validation_db is not None and _is_better(validation_db, state, recipe):
                 state.best_psnr_db, state.best_step = validation_db, state.step
@@ -202,7 +203,7 @@ def _config(
     seed: int,
 ) -> Json:
     """Return what decides a run, and whether its pictures and numbers may be taken for results."""
-    return {
+    config: Json = {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "pairs": {"content_hash": pairs.content_hash, "count": len(pairs), "patch_px": pairs.patch_px},
@@ -216,6 +217,7 @@ def _config(
         "dpedkit": version("dpedkit"),
         "torch": torch.__version__,
     }
+    return config | {"stamp": stamp(config)}
 
 
 def _open_run(run: Path, config: Json) -> None:
@@ -229,13 +231,13 @@ def _open_run(run: Path, config: Json) -> None:
     write_atomic(run / "config.json", f"{json.dumps(config, indent=2)}\n".encode())
 
 
-def _save_picture(run: Path, state: State, validation: PairSource, place: torch.device) -> None:
+def _save_picture(run: Path, state: State, validation: PairSource, place: torch.device, caption: str) -> None:
     folder = run / "pictures"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
-    write_atomic(folder / f"{state.step:06d}.png", encode_png(picture(state.result, validation, place)))
+    write_atomic(folder / f"{state.step:06d}.png", encode_png(picture(state.result, validation, place, caption)))
 
 
 def _refuse_empty(pairs: PairSource, validation: PairSource | None) -> None:
