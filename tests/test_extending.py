@@ -151,7 +151,7 @@ def test_a_broken_package_does_not_hide_the_other_recipes(recipe: CommandLine, t
     faults = {
         "is not TOML": lambda: (package / "no_vgg.toml").write_text("losses = ["),
         "cannot be read from dped_without_vgg:no_vgg.toml": (package / "no_vgg.toml").unlink,
-        "of its own making": lambda: (package / "__init__.py").write_text("raise OSError('of its own making')"),
+        "of its own making": lambda: (package / "__init__.py").write_text("raise RuntimeError('of its own making')"),
     }
     for cause, damage in faults.items():
         damage()
