@@ -25,6 +25,7 @@ class Status:
     """A workspace at a glance; incomplete shots and refused pairs each with the reason; runs with their status.
 
     stamps  finished runs that something must be said of, and what: see train/stamp.py
+    models  what `dpedkit import-weights` has brought in
     """
 
     root: str
@@ -33,6 +34,7 @@ class Status:
     refused: dict[str, str]
     runs: dict[str, str]
     stamps: dict[str, str]
+    models: list[str]
     next_step: str
 
 
@@ -50,6 +52,7 @@ def status(workspace: Workspace) -> Status:
         refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
         runs={row.run: row.status for row in rows(runs)},
         stamps={row.run: said for row in rows(runs) if (said := row.config.get("stamp"))},
+        models=sorted({file.parent.name for file in workspace.runs.glob("*/best.safetensors")} - set(runs["run"])),
         next_step="dpedkit capture --resume" if _has_unfinished(shots) else _next_step(counts, runs),
     )
 

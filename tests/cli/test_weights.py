@@ -55,6 +55,7 @@ def test_an_imported_checkpoint_is_a_model_of_the_workspace(cli: CommandLine, ro
     with safe_open(root / "runs" / "nokia_orig" / "best.safetensors", framework="np") as file:
         source = json.loads(file.metadata()["dpedkit"])["source"]
     assert source == {"origin": "weights that the authors' code saved", "files": done["files"]}
+    assert cli.json("status", cwd=root)["models"] == ["nokia_orig"]
 
     Image.effect_noise((40, 30), 60).convert("RGB").save(root / "photo.png")
     cli.run("enhance", "photo.png", "--model", "nokia_orig", cwd=root)
@@ -173,7 +174,8 @@ def test_a_calibrated_content_loss_is_trained_with_and_told(cli: CommandLine, tm
     factor = float(content.partition("=")[2]) / 10
     assert run["stamp"] == f"dped, doubled.safetensors VGG, content x {factor:g}"
     assert cli.json(*train, "--vgg", "authors.mat", cwd=corpus.root)["stamp"] == ""
-    assert cli.json("status", cwd=corpus.root)["stamps"] == {"sony-dped": run["stamp"]}
+    status = cli.json("status", cwd=corpus.root)
+    assert (status["stamps"], status["models"]) == ({"sony-dped": run["stamp"]}, [])
 
 
 def test_what_cannot_be_calibrated_is_told(cli: CommandLine, tmp_path: Path) -> None:
