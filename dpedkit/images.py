@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from dpedkit import exif as exif_tags
 from dpedkit import raw
@@ -178,11 +179,12 @@ def encode_png(rgb: U8) -> bytes:
     return data.tobytes()
 
 
-def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
+def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "") -> None:
     """Write `rgb` (uint8 [H, W, 3], upright, sRGB) to `path`, whole or not at all; the suffix picks the format.
 
-    like  the photo it was made from: its EXIF comes along (as upright), and its colour profile, into which the
-          pixels are converted, so that a Display-P3 photo stays one and keeps its colours
+    like     the photo it was made from: its EXIF comes along (as upright), and its colour profile, into which the
+             pixels are converted, so that a Display-P3 photo stays one and keeps its colours
+    comment  goes into the file where its format has a place for comments
 
     Raises:
         ImageError: no such format.
@@ -197,8 +199,18 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None) -> None:
         exif = exif_tags.upright(like.exif)
         image, icc = to_profile(image, like.icc)
     options: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"} if kind == "JPEG" else {}
+    if comment:
+        options |= _comment(kind, comment)
     with atomic_file(path) as temporary:
         image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
+
+
+def _comment(kind: str, text: str) -> dict[str, Any]:
+    """Return what makes Pillow write a comment, or what a TIFF calls its description."""
+    png = PngInfo()
+    png.add_text("Comment", text)
+    options: dict[str, Any] = {"JPEG": {"comment": text}, "PNG": {"pnginfo": png}, "TIFF": {"description": text}}
+    return dict(options[kind])
 
 
 def shrink(rgb: U8, width_px: int) -> U8:

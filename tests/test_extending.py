@@ -1,10 +1,11 @@
-"""What docs/extending.md shows is installed as packages of their own: a driver takes photos, an exporter exports."""
+"""What docs/extending.md shows is installed as packages of their own: a camera, a layout of export, a recipe."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -38,8 +39,11 @@ def shown(language: str, heading: str) -> str:
     return block[1]
 
 
-def install(tmp_path: Path, project_heading: str, file_heading: str) -> CommandLine:
-    """Return a command line that finds a package of the page as pip would have installed it."""
+def install(tmp_path: Path, project_heading: str, file_heading: str, file: str = "") -> CommandLine:
+    """Return a command line that finds a package of the page as pip would have installed it.
+
+    file  where its file goes; left out: the module of the project's name
+    """
     project = tomllib.loads(shown("toml", project_heading))["project"]
     ((group, points),) = project["entry-points"].items()
     site = tmp_path / "site"
@@ -48,7 +52,9 @@ def install(tmp_path: Path, project_heading: str, file_heading: str) -> CommandL
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     lines = [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
     (record / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    (site / f"{project['name']}.py").write_text(shown("python", file_heading))
+    path = site / (file or f"{project['name']}.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(shown("toml" if path.suffix == ".toml" else "python", file_heading))
     cli = CommandLine(tmp_path / "home")
     cli.environment |= {"PYTHONPATH": str(site)}
     return cli
@@ -112,3 +118,53 @@ def test_the_exporter_exports(tmp_path: Path) -> None:
     told = cli.error("export", "sidebysite", "../other", cwd=corpus.root, code=2)
     assert "did you mean 'sidebyside'?" in told
     assert "layouts here: basicsr, dped, hf, sidebyside, webdataset" in told
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> CommandLine:
+    """The package that brings a recipe."""
+    headings = "The package that brings it: pyproject.toml", "The recipe: no_vgg.toml"
+    cli = install(tmp_path, *headings, "dped_without_vgg/no_vgg.toml")
+    (tmp_path / "site" / "dped_without_vgg" / "__init__.py").write_text("")
+    return cli
+
+
+def test_the_recipe_trains_under_its_name(recipe: CommandLine, tmp_path: Path) -> None:
+    (found,) = [one for one in recipe.json("recipes", cwd=tmp_path) if one["name"] == "dped-no-vgg"]
+    assert (found["losses"]["content"], found["losses"]["l1"], found["losses"]["texture"]) == (0, 100, 1)
+    text = shown("toml", "The recipe: no_vgg.toml")
+    assert recipe.run("recipes", "dped-no-vgg", cwd=tmp_path).stdout == text
+    corpus = make_corpus(tmp_path / "ws", ("sony",), size=32)
+    smaller = ["generator.width=4", "discriminator.scale=0.05", "iterations=2", "batch=2"]
+    sets = [word for value in smaller for word in ("--set", value)]
+    run = recipe.json("train", "--phone", "sony", "--recipe", "dped-no-vgg", *sets, cwd=corpus.root)["run"]
+    assert run == "sony-dped-no-vgg"
+    last = json.loads((corpus.root / "runs" / run / "log.jsonl").read_text().splitlines()[-1])
+    assert last.keys() >= {"l1", "texture", "discriminator"}
+    assert "content" not in last
+    assert "did you mean 'dped-no-vgg'?" in recipe.error("recipes", "dped-no-vg", cwd=tmp_path, code=2)
+
+
+def test_a_broken_package_does_not_hide_the_other_recipes(recipe: CommandLine, tmp_path: Path) -> None:
+    package = tmp_path / "site" / "dped_without_vgg"
+    others = {one["name"] for one in recipe.json("recipes", cwd=tmp_path)} - {"dped-no-vgg"}
+    faults = {
+        "is not TOML": lambda: (package / "no_vgg.toml").write_text("losses = ["),
+        "cannot be read from dped_without_vgg:no_vgg.toml": (package / "no_vgg.toml").unlink,
+        "of its own making": lambda: (package / "__init__.py").write_text("raise RuntimeError('of its own making')"),
+    }
+    for cause, damage in faults.items():
+        damage()
+        done = recipe.run("recipes", cwd=tmp_path, code=3)
+        assert cause in done.stdout
+        assert {line.split()[0] for line in done.stdout.splitlines()[1:-1]} == others
+        assert cause in recipe.error("recipes", "dped-no-vgg", cwd=tmp_path, code=2)
+
+
+def test_listing_the_names_of_recipes_imports_no_package(recipe: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "site" / "dped_without_vgg" / "__init__.py").write_text("raise SystemExit('imported')")
+    code = "from dpedkit.train import recipe_names; print(recipe_names())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=recipe.environment, capture_output=True, text=True, check=True
+    )
+    assert "'dped-no-vgg'" in done.stdout

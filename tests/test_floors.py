@@ -41,6 +41,9 @@ OWNERS = {
     "pandas": ("dpedkit.db", "dpedkit.stages"),
     "torch": ("dpedkit.train", "dpedkit.stages.demo"),
     "safetensors": ("dpedkit.train",),
+    "onnx": ("dpedkit.train.onnx_export",),
+    "onnxruntime": ("dpedkit.train.onnx_export",),
+    "onnxscript": ("dpedkit.train.onnx_export",),
     "cv2": (
         "dpedkit.align",
         "dpedkit.images",
@@ -66,6 +69,7 @@ OWNERS = {
 HEAVY = (
     "numpy",
     "torch",
+    "onnx",
     "cv2",
     "sqlalchemy",
     "pandas",

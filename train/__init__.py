@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dpedkit.train.inference import enhance
     from dpedkit.train.loop import StepReport, Trained, train
-    from dpedkit.train.recipe import Recipe, load_recipe, recipe_names, recipe_schema, recipe_text
+    from dpedkit.train.recipe import Recipe, load_recipe, recipe_names, recipe_schema
+    from dpedkit.train.recipes import recipe_text
     from dpedkit.train.weights import load_generator
 
 __all__ = [
@@ -33,7 +34,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "recipe_names": "recipe",
     "recipe_schema": "recipe",
-    "recipe_text": "recipe",
+    "recipe_text": "recipes",
     "train": "loop",
 }
 

@@ -141,6 +141,7 @@ def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
         "dpedkit",
         "torch",
         "compute",
+        "stamp",
         "recipe.summary",
         "recipe.eval_every",
         "recipe.patience",

@@ -73,7 +73,7 @@ class Keeper:
         """Write a picture of validation patches."""
         if self._compute.processes.is_first:
             _make(self._run / "pictures")
-            shown = picture(self._state.result, validation, self._compute.device)
+            shown = picture(self._state.result, validation, self._compute.device, self._config["stamp"])
             write_atomic(self._run / "pictures" / f"{self._state.step:06d}.png", encode_png(shown))
 
 

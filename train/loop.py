@@ -22,6 +22,7 @@ from dpedkit.train.losses import LossWeights
 from dpedkit.train.networks import ENHANCERS, Discriminator, Generator, mix_colours, start_from_photo
 from dpedkit.train.preflight import Watch, refuse_full_disk, refuse_what_cannot_be
 from dpedkit.train.recipe import Recipe
+from dpedkit.train.stamp import stamp
 from dpedkit.train.steps import Steps
 from dpedkit.train.stopping import StopSignals
 from dpedkit.train.validation import validate
@@ -198,7 +199,7 @@ def _config(
     seed: int,
 ) -> Json:
     """Return what decides a run, and whether its pictures and numbers may be taken for results."""
-    return {
+    config: Json = {
         "recipe": recipe.model_dump(mode="json"),
         "seed": seed,
         "pairs": {"content_hash": pairs.content_hash, "count": len(pairs), "patch_px": pairs.patch_px},
@@ -212,3 +213,4 @@ def _config(
         "dpedkit": version("dpedkit"),
         "torch": torch.__version__,
     }
+    return config | {"stamp": stamp(config)}

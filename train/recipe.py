@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Tag
 
 from dpedkit.errors import RecipeError, SettingsError
-from dpedkit.settings import Table, check, nearest, read_toml
+from dpedkit.settings import Table, check, read_toml
+from dpedkit.train.recipes import recipe_text, recipes
 from dpedkit.types import Json
 
 Share = Annotated[float, Field(ge=0, lt=1)]
-
-_SHIPPED = resources.files("dpedkit.train.recipes")
 
 
 class DpedRecipe(Table):
@@ -125,22 +123,8 @@ class Recipe(Table):
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that ship with dpedkit."""
-    return sorted(item.name.removesuffix(".toml") for item in _SHIPPED.iterdir() if item.name.endswith(".toml"))
-
-
-def recipe_text(name: str) -> str:
-    """Return the file of a recipe that ships with dpedkit: what differs from DPED, and why.
-
-    Raises:
-        RecipeError: no such recipe.
-    """
-    if name not in (known := recipe_names()):
-        raise RecipeError(
-            f"no recipe {name!r}{nearest(name, known)}",
-            f"recipes: {', '.join(known)}; or give the path of a .toml file",
-        )
-    return (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+    """Return the names of the recipes there are, dpedkit's own and those of installed packages."""
+    return sorted(recipes())
 
 
 def recipe_schema() -> Json:
@@ -162,16 +146,20 @@ def load_recipe(name_or_path: str | Path, overrides: Mapping[str, str] | None = 
         table = _read(name_or_path)
         for key, text in (overrides or {}).items():
             _put(table, key, text)
-        return check(Recipe, {"name": Path(name_or_path).stem, **table}, f"recipe {name_or_path}")
+        name = Path(name_or_path).name.removesuffix(".toml")
+        return check(Recipe, {"name": name, **table}, f"recipe {name_or_path}")
     except SettingsError as error:
         raise RecipeError(error.cause, error.remedy) from None
 
 
 def _read(name_or_path: str | Path) -> dict[str, Any]:
-    """Return the TOML table of a shipped recipe or of a file."""
+    """Return the TOML table of a recipe by its name, or of a file."""
     if str(name_or_path).endswith(".toml"):
         return read_toml(Path(name_or_path))
-    return tomllib.loads(recipe_text(str(name_or_path)))
+    try:
+        return tomllib.loads(recipe_text(str(name_or_path)))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {name_or_path} is not TOML: {error}", "tell those who made it") from None
 
 
 def _put(table: dict[str, Any], key: str, text: str) -> None:

@@ -8,8 +8,10 @@ Formats: leveldb/doc/table_format.md; tensorflow/core/protobuf/tensor_bundle.pro
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from dpedkit.errors import WeightsError
+from dpedkit.train.crc32c import masked_crc32c
 from dpedkit.train.networks import Generator, InstanceNorm
 from dpedkit.types import F32
 
@@ -88,12 +91,38 @@ def read_tf_checkpoint(prefix: Path) -> dict[str, F32]:
     Raises:
         WeightsError: a file is missing, truncated or corrupt, or a tensor is not float32.
     """
-    index = prefix.with_name(f"{prefix.name}.index")
-    try:
-        shards, entries = _read_index(index.read_bytes())
-        paths = [prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}") for shard in range(shards)]
-        data = [path.read_bytes() for path in paths]
+    with _explained(prefix):
+        shards, entries = _read_index(_index(prefix).read_bytes())
+        data = [path.read_bytes() for path in _data_files(prefix, shards)]
         return {name: _read_tensor(name, entry, data) for name, entry in entries.items()}
+
+
+def checkpoint_files(prefix: Path) -> list[Path]:
+    """Return the files that a checkpoint consists of, the index first; raises as `read_tf_checkpoint` does."""
+    with _explained(prefix):
+        shards, _ = _read_index(_index(prefix).read_bytes())
+        return [_index(prefix), *_data_files(prefix, shards)]
+
+
+def checkpoint_prefix(path: Path) -> Path | None:
+    """Return the prefix of the checkpoint that `path` means, by its prefix or one of its files; None: there is none."""
+    prefix = path.with_name(re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", path.name)) if path.name else path
+    return prefix if prefix.name and _index(prefix).is_file() else None
+
+
+def _index(prefix: Path) -> Path:
+    return prefix.with_name(f"{prefix.name}.index")
+
+
+def _data_files(prefix: Path, shards: int) -> list[Path]:
+    return [prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}") for shard in range(shards)]
+
+
+@contextmanager
+def _explained(prefix: Path) -> Iterator[None]:
+    """Turn what goes wrong with a checkpoint's files into an error that names it."""
+    try:
+        yield
     except OSError as error:
         raise WeightsError(
             f"{error.filename} cannot be read: {error.strerror}",
@@ -223,21 +252,3 @@ def _read_tensor(name: str, entry: _Entry, data: list[bytes]) -> F32:
     if masked_crc32c(raw) != entry.masked_crc:
         raise _Corrupt(f"the checksum of {name} does not match")
     return np.frombuffer(raw, "<f4").reshape(entry.shape).astype(np.float32)
-
-
-def masked_crc32c(data: bytes) -> int:
-    """Return the CRC-32C (Castagnoli) of `data`, rotated and offset as LevelDB stores it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _crc_row(byte: int) -> int:
-    for _ in range(8):
-        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-    return byte
-
-
-_CRC_TABLE = [_crc_row(byte) for byte in range(256)]

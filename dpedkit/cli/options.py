@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from dpedkit.cli.app import App
     from dpedkit.executor import Workers
     from dpedkit.workspace import Settings
 
@@ -42,4 +44,24 @@ def chosen_workers(settings: Settings, jobs: int | None, cluster: str | None) ->
     return Workers(settings.jobs, cluster=settings.cluster if cluster is None else cluster)
 
 
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto: the fastest there is.",
+)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+
+def find_model(app: App, model: Path) -> Path:
+    """Return the folder of a run that was named, else the path that was given: no workspace is needed for that."""
+    from dpedkit.errors import NoWorkspace
+
+    if model.exists():
+        return model
+    try:
+        run = app.workspace.runs / model
+    except NoWorkspace:
+        return model
+    return run if run.is_dir() else model

@@ -9,19 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
-from dpedkit.cli.options import dry_run_option
+from dpedkit.cli.options import device_option, dry_run_option, find_model
 
 if TYPE_CHECKING:
     from dpedkit.db import SplitName
     from dpedkit.stages.evaluate import EvaluateReport, Protocol
-
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    show_default=True,
-    help="Where to compute; auto: the fastest there is.",
-)
 
 
 @cli.command()
@@ -30,6 +22,8 @@ device_option = click.option(
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value of the recipe.")
 @click.option(
     "--vgg",
+    "--vgg-weights",
+    "vgg",
     default="torchvision",
     show_default=True,
     metavar="torchvision|FILE|random:SEED",
@@ -94,29 +88,38 @@ def train(
 @click.argument("name", required=False)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of recipe files, for editors.")
 @pass_app
-def recipes(app: App, name: str | None, schema: bool) -> None:
+def recipes(app: App, name: str | None, schema: bool) -> int:
     """List the recipes that `train` knows, or show one.
+
+    Ends with 3 if the recipe of an installed package cannot be read.
 
     \b
     dpedkit recipes
     dpedkit recipes nafnet > mine.toml                 to begin your own with
     dpedkit recipes --schema > recipe.schema.json
     """
+    from dpedkit.errors import RecipeError
     from dpedkit.train import load_recipe, recipe_names, recipe_schema, recipe_text
 
     if schema:
         click.echo(json.dumps(recipe_schema(), indent=2))
-        return
+        return 0
     if name:
         app.show(load_recipe(name).model_dump(mode="json"), recipe_text(name).rstrip())
-        return
-    known = [load_recipe(each) for each in recipe_names()]
+        return 0
+    known, failed = [], []
+    for each in recipe_names():
+        try:
+            known.append(load_recipe(each))
+        except RecipeError as error:  # of somebody's package: no reason to hide the others
+            failed.append(marked("failed", "red", error.cause))
     shown = table("recipe", "network", "losses", "steps", "")
     for recipe in known:
         losses = ", ".join(f"{term} {weight:g}" for term, weight in recipe.losses.model_dump().items() if weight)
         steps = f"{recipe.iterations} of {recipe.batch}"
         shown.add_row(recipe.name, recipe.generator.kind, losses, steps, recipe.summary)
-    app.show([recipe.model_dump(mode="json") for recipe in known], shown)
+    app.show([recipe.model_dump(mode="json") for recipe in known], shown, *failed)
+    return PARTLY_DONE if failed else 0
 
 
 @cli.command()
@@ -185,7 +188,7 @@ def enhance(
 
     report = enhance_photos(
         photos,
-        _find_model(app, model),
+        find_model(app, model),
         output,
         device=device,
         overwrite=overwrite,
@@ -196,23 +199,12 @@ def enhance(
     lines = [f"{verb} {target}" for target in report.written.values()]
     kept = [marked("is there already", "yellow", f"{target} (--overwrite replaces it)") for target in report.skipped]
     failed = [marked("failed", "red", cause) for cause in report.failures.values()]
-    app.show(report, *lines, *kept, *failed, f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed")
+    stamp = [marked(report.stamp, "yellow")] if report.stamp else []
+    done = f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed"
+    app.show(report, *lines, *kept, *failed, done, *stamp)
     if report.failures:
         return PARTLY_DONE if report.written else 1
     return 0
-
-
-def _find_model(app: App, model: Path) -> Path:
-    """Return the folder of a run that was named, else the path that was given: no workspace is needed for that."""
-    from dpedkit.errors import NoWorkspace
-
-    if model.exists():
-        return model
-    try:
-        run = app.workspace.runs / model
-    except NoWorkspace:
-        return model
-    return run if run.is_dir() else model
 
 
 def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:

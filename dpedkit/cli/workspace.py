@@ -76,9 +76,12 @@ def status(app: App) -> None:
     lines.add_row("patches", f"{counts.kept_patches} kept of {counts.patches}")
     lines.add_row("splits", f"{_tally(counts.splits)} (shots)" if counts.splits else "none yet")
     lines.add_row("runs", _tally(found.runs))
+    if found.models:
+        lines.add_row("models", f"{', '.join(found.models)} (imported)")
+    stamps = [marked(said, "yellow", f"({run})") for run, said in found.stamps.items()]
     attention = [f"incomplete shot {shot}: {reason}" for shot, reason in found.incomplete.items()]
     attention += [f"refused pair {pair}: {reason}" for pair, reason in found.refused.items()]
-    app.show(found, lines, *attention, f"next: {found.next_step}")
+    app.show(found, lines, *stamps, *attention, f"next: {found.next_step}")
 
 
 @cli.command()

@@ -12,17 +12,22 @@ from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, wr
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.device import pick_device
+from dpedkit.train.weights import load_stamp
 
 _WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 @dataclass(slots=True)
 class EnhanceReport:
-    """Input -> output of what was done; input -> cause of what failed; outputs that were there already."""
+    """Input -> output of what was done; input -> cause of what failed; outputs that were there already.
+
+    stamp  what must stand beside the results, and is in them as a comment: see train/stamp.py
+    """
 
     written: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    stamp: str = ""
 
 
 def enhance_photos(
@@ -53,6 +58,7 @@ def enhance_photos(
         report.written = {str(source): str(target) for source, target in todo.items()}
         return report
     generator, place = load_generator(model), pick_device(device)
+    report.stamp = load_stamp(model)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -64,7 +70,7 @@ def enhance_photos(
         except DpedError as error:
             report.failures[str(source)] = error.cause
         else:
-            write_photo(target, enhance(generator, photo.rgb, device=place), like=photo)
+            write_photo(target, enhance(generator, photo.rgb, device=place), photo, report.stamp)
             report.written[str(source)] = str(target)
         progress.advance(note=source.name)
     progress.done(f"{len(report.written)} photos")

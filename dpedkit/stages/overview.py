@@ -22,13 +22,19 @@ from dpedkit.workspace import Workspace, find_workspace
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A workspace at a glance; incomplete shots and refused pairs each with the reason; runs with their status."""
+    """A workspace at a glance; incomplete shots and refused pairs each with the reason; runs with their status.
+
+    stamps  finished runs that something must be said of, and what: see train/stamp.py
+    models  what `dpedkit import-weights` has brought in
+    """
 
     root: str
     counts: Counts
     incomplete: dict[str, str]
     refused: dict[str, str]
     runs: dict[str, str]
+    stamps: dict[str, str]
+    models: list[str]
     next_step: str
 
 
@@ -45,6 +51,8 @@ def status(workspace: Workspace) -> Status:
         incomplete={row.shot: row.reason for row in rows(incomplete)},
         refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
         runs={row.run: row.status for row in rows(runs)},
+        stamps={row.run: said for row in rows(runs) if (said := row.config.get("stamp"))},
+        models=sorted({file.parent.name for file in workspace.runs.glob("*/best.safetensors")} - set(runs["run"])),
         next_step="dpedkit capture --resume" if _has_unfinished(shots) else _next_step(counts, runs),
     )
 
@@ -91,6 +99,9 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "torch": ("torch", "train", "training and enhancing"),
     "safetensors": ("safetensors", "train", "checkpoints"),
     "matplotlib": ("matplotlib", "train", "curves in reports"),
+    "onnx": ("onnx", "onnx", "exporting models"),
+    "onnxruntime": ("onnxruntime", "onnx", "checking what was exported"),
+    "onnxscript": ("onnxscript", "onnx", "exporting models"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
     "rawpy": ("rawpy", "raw", "RAW photos"),
     "starlette": ("starlette", "web", "the review page"),

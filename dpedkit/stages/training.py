@@ -13,6 +13,7 @@ from dpedkit.progress import Progress
 from dpedkit.stages.snapshots import find_snapshot
 from dpedkit.train import load_recipe, train
 from dpedkit.train.loop import StepReport
+from dpedkit.train.stamp import stamp
 from dpedkit.types import Json
 from dpedkit.workspace import Workspace, unused_name
 
@@ -101,14 +102,13 @@ def train_phone(
             corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
             raise
         config = _config(workspace, name)
-        stamp = "" if config["for_results"] else f"not for results: trained with {config['vgg']}"
-        corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp}))
+        corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp(config)}))
         best = (
             f"validation {result.best_psnr_db:.2f} dB" if result.best_psnr_db is not None else "no validation patches"
         )
         progress.done(best)
     return TrainReport(
-        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, stamp
+        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, stamp(config)
     )
 
 

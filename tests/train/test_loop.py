@@ -186,11 +186,12 @@ def test_a_run_with_random_vgg_says_that_it_is_not_for_results(pairs: PairSource
     train(recipe, pairs, None, tmp_path / "random", device="cpu", vgg="random:7")
     config = json.loads((tmp_path / "random" / "config.json").read_text())
     assert (config["vgg"], config["for_results"]) == ("random:7", False)
+    assert config["stamp"] == "not for results: trained with random:7"
     assert config["vgg_sha256"]
     assert read_log(tmp_path / "random" / "log.jsonl")[0]["content"] > 0
     train(tiny(iterations=1), pairs, None, tmp_path / "none", device="cpu", vgg="random:7")
     config = json.loads((tmp_path / "none" / "config.json").read_text())
-    assert (config["vgg"], config["for_results"]) == ("no VGG", True)
+    assert (config["vgg"], config["for_results"], config["stamp"]) == ("no VGG", True, "")
 
 
 def test_without_validation_the_last_generator_is_the_runs(pairs: PairSource, tmp_path: Path) -> None:

@@ -1,65 +1,43 @@
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import vgg_files
 from safetensors.torch import save_file
 from scipy.io import savemat
 from torch import Tensor
 from torch.nn import functional
+from vgg_files import cell
 
 from dpedkit.errors import WeightsError
 from dpedkit.files import sha256_file
 from dpedkit.train.vgg import load_vgg
 from dpedkit.types import F32
 
-LAYERS = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 POOLED_BEFORE = (2, 4, 8, 12)
 MAT = "imagenet-vgg-verydeep-19.mat"
 
 
 @pytest.fixture(scope="module")
 def kernels() -> list[F32]:
-    """HWIO, by the recipe that `random:5` names."""
-    rng = np.random.default_rng(5)
-    channels = [3, 64, 64, 128, 128, *[256] * 4, *[512] * 8]
-    return [
-        (rng.standard_normal((3, 3, inputs, outputs)) * np.sqrt(2 / (9 * inputs))).astype(np.float32)
-        for inputs, outputs in pairwise(channels)
-    ]
+    return vgg_files.kernels(5)
 
 
 @pytest.fixture(scope="module")
-def biases(kernels: list[F32]) -> list[F32]:
-    rng = np.random.default_rng(6)
-    return [rng.standard_normal(kernel.shape[-1]).astype(np.float32) for kernel in kernels]
+def biases() -> list[F32]:
+    return vgg_files.biases(6)
 
 
 @pytest.fixture(scope="module")
 def files(kernels: list[F32], biases: list[F32], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same weights in each family's file."""
     folder = tmp_path_factory.mktemp("vgg")
-    state = {"classifier.0.bias": torch.zeros(4)}
-    layers = []
-    for number, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
-        state[f"features.{LAYERS[number]}.weight"] = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-        state[f"features.{LAYERS[number]}.bias"] = torch.from_numpy(bias)
-        across_first = kernel.swapaxes(0, 1)
-        layers.append({"type": "conv", "name": f"conv{number}", "weights": cell(across_first, bias[None])})
-        layers.append({"type": "relu", "name": f"relu{number}"})
-    torch.save(state, folder / "vgg19.pth")
-    save_file(state, folder / "vgg19.safetensors")
-    savemat(folder / MAT, {"layers": cell(*layers)})
+    for name in ("vgg19.pth", "vgg19.safetensors", MAT):
+        vgg_files.write(folder / name, kernels, biases)
     return folder
-
-
-def cell(*items: object) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-    made = np.empty(len(items), dtype=object)
-    made[:] = items
-    return made
 
 
 def features(x: Tensor, kernels: list[F32], biases: list[F32]) -> Tensor:
@@ -125,7 +103,10 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     torch.save({"network": Path("code that unpickling would run")}, tmp_path / "objects.pth")
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     savemat(tmp_path / "other.mat", {"x": np.zeros(3)})
-    savemat(tmp_path / "shallow.mat", {"layers": cell({"type": "conv", "weights": cell(np.zeros(3), np.zeros(3))})})
+    savemat(
+        tmp_path / "shallow.mat",
+        {"layers": cell({"type": "conv", "weights": cell(np.zeros(3), np.zeros(3))})},
+    )
     for name in ("photo.jpg", "photo.pth", "photo.mat", "photo.safetensors"):
         (tmp_path / name).write_bytes(b"\xff\xd8\xff\xe0" * 50)
     for path in sorted(tmp_path.iterdir()):

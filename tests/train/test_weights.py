@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from dpedkit.errors import WeightsError
 from dpedkit.train import load_generator
 from dpedkit.train.networks import ENHANCERS, Enhancer, Generator
-from dpedkit.train.weights import generator_tensors, save_generator
+from dpedkit.train.weights import generator_tensors, load_stamp, save_generator
+from dpedkit.types import Json
 
 
 def generator(seed: int, width: int = 3, blocks: int = 2) -> Generator:
@@ -92,9 +93,35 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, meta: str | 
     assert "\n" not in caught.value.cause
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, ""),
+        ({"vgg": "no VGG", "for_results": True}, ""),
+        ({"vgg": "imagenet-vgg-verydeep-19.mat", "for_results": True}, ""),
+        ({"vgg": "random:3", "for_results": False}, "not for results: trained with random:3"),
+        (
+            {"vgg": "torchvision", "for_results": True, "recipe": {"name": "dped", "losses": {"content": 2.5}}},
+            "dped, torchvision VGG, content x 0.25",
+        ),
+    ],
+)
+def test_a_checkpoint_tells_what_must_be_said_of_it(tmp_path: Path, config: Json, said: str) -> None:
+    save_generator(tmp_path / "best.safetensors", generator(1), {"config": config})
+    assert load_stamp(tmp_path) == said
+
+
+@pytest.mark.parametrize("config", [5, {"vgg": 5}, {"vgg": "torchvision"}, {"for_results": False}])
+def test_a_config_that_makes_no_sense_is_refused(tmp_path: Path, config: object) -> None:
+    save_generator(tmp_path / "odd.safetensors", generator(1), {"config": config})
+    with pytest.raises(WeightsError, match=r"odd\.safetensors is not a whole dpedkit checkpoint"):
+        load_stamp(tmp_path / "odd.safetensors")
+
+
 def test_truncated_and_damaged_files_never_raise_anything_else(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
-    save_generator(path, generator(1), {})
+    config = {"vgg": "torchvision", "for_results": True, "recipe": {"name": "dped", "losses": {"content": 2.5}}}
+    save_generator(path, generator(1), {"config": config})
     whole = path.read_bytes()
     for length in range(0, len(whole), 101):
         path.write_bytes(whole[:length])
@@ -106,10 +133,11 @@ def test_truncated_and_damaged_files_never_raise_anything_else(tmp_path: Path) -
         damaged = bytearray(whole)
         damaged[rng.randrange(header)] = rng.randrange(256)
         path.write_bytes(damaged)
-        try:
-            load_generator(path)  # a changed "step" or padding byte does no harm
-        except WeightsError:
-            continue
+        for load in (load_generator, load_stamp):
+            try:
+                load(path)  # a changed "step" or padding byte does no harm
+            except WeightsError:
+                continue
 
 
 def test_weights_that_blew_up_are_refused(tmp_path: Path) -> None:
