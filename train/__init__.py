@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dpedkit.train.compute import Compute, pick_compute
     from dpedkit.train.inference import enhance
     from dpedkit.train.loop import StepReport, Trained, train
     from dpedkit.train.recipe import Recipe, load_recipe, recipe_names, recipe_schema
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
     from dpedkit.train.weights import load_generator
 
 __all__ = [
+    "Compute",
     "Recipe",
     "StepReport",
     "Trained",
     "enhance",
     "load_generator",
     "load_recipe",
+    "pick_compute",
     "recipe_names",
     "recipe_schema",
     "recipe_text",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Compute": "compute",
+    "pick_compute": "compute",
     "Recipe": "recipe",
     "StepReport": "loop",
     "Trained": "loop",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Compute:
     kept_bytes   how much of the DSLR patches' VGG features may be kept for when the patch is drawn again
     micro_batch  patches at a time, whose gradients add up to the batch's; 0: all at once
     processes    that share the batch
-    notes        what was asked for and cannot be, and why
+    notes        what is to be known of it: what was asked for and cannot be, and why
     """
 
     device: torch.device
@@ -52,7 +53,10 @@ class Compute:
 
     def forward(self, network: nn.Module) -> Forward:
         """Return a network's forward pass, as it is to be computed."""
-        return self.in_precision(torch.compile(network) if self.compiled else network)
+        if self.compiled:
+            with _compilers_warnings_left_out():
+                return self.in_precision(torch.compile(network))
+        return self.in_precision(network)
 
     def in_precision(self, network: Forward) -> Forward:
         """Return a forward pass in this precision, not compiled: for what sees batches of many sizes."""
@@ -68,7 +72,8 @@ class Compute:
     @contextmanager
     def settings(self) -> Iterator[None]:
         """Set what PyTorch knows for all of a process: TF32 has half the digits of float32's, so it is not that."""
-        with torch.backends.cudnn.flags(enabled=True, benchmark=self.half, allow_tf32=self.half):
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=self.half, allow_tf32=self.half)
+        with exact, _compilers_warnings_left_out():
             yield
 
 
@@ -89,8 +94,9 @@ def pick_compute(
     notes = []
     if not half:
         notes.append("float32 stays: this processor has no bfloat16 arithmetic (avx512_bf16 or amx_bf16)")
-    if compile_problem:
-        notes.append(f"not compiled: {compile_problem}")
+    notes.append(
+        f"not compiled: {compile_problem}" if compile_problem else "the first step compiles, in a minute or two"
+    )
     return Compute(
         place,
         half=half,
@@ -115,11 +121,20 @@ def _has_bfloat16(place: torch.device) -> bool:
 def _why_not_compile(place: torch.device) -> str:
     """Return why torch.compile does not work here, "" where it does: a compiler and headers must be there."""
     try:
-        torch.compile(torch.nn.functional.silu)(torch.ones(8, device=place))
+        with _compilers_warnings_left_out():
+            torch.compile(torch.nn.functional.silu)(torch.ones(8, device=place))
     except Exception as error:  # whatever its backend raises where something is missing
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         return f"torch.compile needs a C++ compiler and Python's headers ({reason})"
     return ""
+
+
+@contextmanager
+def _compilers_warnings_left_out() -> Iterator[None]:
+    """Keep to itself what torch.compile says of PyTorch's own code: nobody here can mend that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _free_bytes(place: torch.device) -> int:

@@ -25,12 +25,12 @@ class Processes:
 
     rank    which one this is, from 0; that one alone writes
     count   how many there are
-    device  where this one computes, and what it says to the others must lie
+    device  where this one computes; alone, "": wherever it likes
     """
 
     rank: int = 0
     count: int = 1
-    device: str = "cpu"
+    device: str = ""
 
     @property
     def is_first(self) -> bool:
@@ -52,12 +52,13 @@ class Processes:
         if self.count > 1:
             gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
             together = self.add_up(torch.cat([gradient.flatten() for gradient in gradients]))
-            for gradient, summed in zip(gradients, torch.split(together, [each.numel() for each in gradients]), strict=True):
-                gradient.copy_(summed.view_as(gradient))
+            summed = torch.split(together, [gradient.numel() for gradient in gradients])
+            for gradient, values in zip(gradients, summed, strict=True):
+                gradient.copy_(values.view_as(gradient))
 
     def any_has(self, here: bool) -> bool:
         """Return whether something is so in any of the processes."""
-        return bool(self.add_up(torch.tensor(float(here), device=self.device)))
+        return bool(self.add_up(torch.tensor(float(here), device=self.device or "cpu")))
 
     def told(self, value: Any) -> Any:
         """Return what the first process has here."""

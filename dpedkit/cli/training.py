@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 )
 @device_option
 @click.option("--seed", default=0, show_default=True, help="Of initial weights and of the order of patches.")
+@click.option("--fast", is_flag=True, help="Give up repeatable digits for speed: bfloat16, compiled, features kept.")
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Compute N patches at a time, in less memory; the gradients are the batch's.",
+)
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard into the run's folder, too.")
 @click.option("--snapshot", default="", metavar="NAME", help="Train on what it froze; left out: on what is in use now.")
 @click.option("--resume", is_flag=True, help="Go on with the newest unfinished run of this phone and recipe.")
 @dry_run_option
@@ -43,6 +52,9 @@ def train(
     vgg: str,
     device: str,
     seed: int,
+    fast: bool,
+    micro_batch: int,
+    tensorboard: bool,
     snapshot: str,
     resume: bool,
     dry_run: bool,
@@ -54,6 +66,7 @@ def train(
     dpedkit train --phone sony                         the paper's network
     dpedkit train --phone sony --snapshot 2026-11      on a frozen list
     dpedkit train --phone sony --recipe small --set iterations=2000 --resume
+    torchrun --nproc-per-node 4 -m dpedkit train --phone sony --fast
     """
     from dpedkit.stages.training import TrainPlan, train_phone
 
@@ -70,7 +83,12 @@ def train(
         dry_run=dry_run,
         progress=app.progress(),
         named=snapshot,
+        fast=fast,
+        micro_batch=micro_batch,
+        tensorboard=tensorboard,
     )
+    if report is None:  # another process tells
+        return
     if isinstance(report, TrainPlan):
         app.show(report, f"would train {report.run}: {report.iterations} iterations on {report.patches} patches")
         return

@@ -141,6 +141,7 @@ def _train(workspace: Workspace, phone: str, seed: int, progress: Progress) -> s
         dry_run=False,
         progress=progress,
     )
+    assert report is not None  # this process is the only one
     return report.run
 
 

@@ -101,6 +101,7 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "matplotlib": ("matplotlib", "train", "curves in reports"),
     "onnx": ("onnx", "onnx", "exporting models"),
     "onnxruntime": ("onnxruntime", "onnx", "checking what was exported"),
+    "tensorboard": ("tensorboard", "tensorboard", "event files of training runs"),
     "onnxscript": ("onnxscript", "onnx", "exporting models"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
     "rawpy": ("rawpy", "raw", "RAW photos"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dpedkit.db import Corpus, RunRecord, open_corpus, using_shards
@@ -12,7 +13,10 @@ from dpedkit.errors import CorpusError, UsageError
 from dpedkit.progress import Progress
 from dpedkit.stages.snapshots import find_snapshot
 from dpedkit.train import load_recipe, train
+from dpedkit.train.board import Board
+from dpedkit.train.compute import pick_compute
 from dpedkit.train.loop import StepReport
+from dpedkit.train.processes import joined
 from dpedkit.train.stamp import stamp
 from dpedkit.types import Json
 from dpedkit.workspace import Workspace, unused_name
@@ -56,10 +60,17 @@ def train_phone(
     dry_run: bool,
     progress: Progress,
     named: str = "",
-) -> TrainReport | TrainPlan:
+    fast: bool = False,
+    micro_batch: int = 0,
+    tensorboard: bool = False,
+) -> TrainReport | TrainPlan | None:
     """Freeze the phone's training patches and train a recipe on them; `resume` goes on with the newest unfinished run.
 
-    named  the snapshot to train on, by its name; left out: what is in use now
+    Under torchrun the processes share every batch; the first one writes and reports, the others return None.
+
+    named              the snapshot to train on, by its name; left out: what is in use now
+    fast, micro_batch  see `pick_compute`
+    tensorboard        write event files for it, too
 
     Raises:
         RecipeError: no such recipe, or a wrong override.
@@ -67,49 +78,50 @@ def train_phone(
         TrainError: the run cannot start or has gone wrong.
     """
     recipe = load_recipe(recipe_name, overrides)
-    with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
+    with (
+        joined(device) as processes,
+        using_shards(workspace.patches),
+        open_corpus(workspace.root, workspace.settings.database) as corpus,
+    ):
         _check_phone(corpus, phone)
-        name = unused_name(workspace.runs, f"{phone}-{recipe.name}")
         if dry_run:
-            source = (
-                corpus.pair_source(_named(corpus, named, phone)[0]) if named else corpus.pair_source(phone, "train")
-            )
+            name = unused_name(workspace.runs, f"{phone}-{recipe.name}")
+            chosen = _named(corpus, named, phone)[0] if named else ""
+            source = corpus.pair_source(chosen) if named else corpus.pair_source(phone, "train")
             return TrainPlan(name, phone, recipe.name, len(source), recipe.iterations)
-        if resume:
-            name = _unfinished(workspace, corpus, phone, recipe.name)
-        if resume:
-            snapshot, held_out = _frozen_before(workspace, name)
-        else:
-            snapshot, held_out = _named(corpus, named, phone) if named else _freeze(corpus, phone)
+        own = _begin(workspace, corpus, phone, recipe.name, named, resume=resume) if processes.is_first else None
+        name, snapshot, held_out = processes.told(own)
+        run = workspace.runs / name
+        compute = pick_compute(processes.device or device, fast=fast, micro_batch=micro_batch, processes=processes)
         pairs = corpus.pair_source(snapshot)
         validation = corpus.pair_source(held_out) if held_out else None
+        learn = partial(train, recipe, pairs, validation, run, compute=compute, vgg=vgg, seed=seed, resume=resume)
+        if not processes.is_first:
+            learn()
+            return None
+
+        for note in compute.notes:
+            progress.say(note)
+        reports: list[Callable[[StepReport], None]] = [_Reporter(progress, recipe.batch)]
+        reports += [Board(run, recipe.batch)] if tensorboard else []
         record = RunRecord(name, phone, recipe.name, snapshot)
         corpus.store.add_run(record)
-        progress.start(f"train {name}", recipe.iterations)
+        progress.start(f"train {name} ({compute.words})", recipe.iterations)
         try:
-            result = train(
-                recipe,
-                pairs,
-                validation,
-                workspace.runs / name,
-                device=device,
-                vgg=vgg,
-                seed=seed,
-                resume=resume,
-                report=_Reporter(progress, recipe.batch),
-            )
+            result = learn(report=partial(_tell, reports))
         except BaseException:
             corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
             raise
         config = _config(workspace, name)
         corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp(config)}))
-        best = (
-            f"validation {result.best_psnr_db:.2f} dB" if result.best_psnr_db is not None else "no validation patches"
-        )
-        progress.done(best)
-    return TrainReport(
-        name, workspace.runs / name, phone, recipe.name, len(pairs), snapshot, result.best_psnr_db, stamp(config)
-    )
+        best = result.best_psnr_db
+        progress.done("no validation patches" if best is None else f"validation {best:.2f} dB")
+    return TrainReport(name, run, phone, recipe.name, len(pairs), snapshot, best, stamp(config))
+
+
+def _tell(reports: Sequence[Callable[[StepReport], None]], step: StepReport) -> None:
+    for report in reports:
+        report(step)
 
 
 class _Reporter:
@@ -136,6 +148,17 @@ def _check_phone(corpus: Corpus, phone: str) -> None:
     phones = sorted(set(photos[photos["role"] == "phone"]["device"]))
     if phone not in phones:
         raise UsageError(f"no phone {phone!r} in the corpus", f"phones: {', '.join(phones) or 'none'}")
+
+
+def _begin(
+    workspace: Workspace, corpus: Corpus, phone: str, recipe: str, named: str, *, resume: bool
+) -> tuple[str, str, str | None]:
+    """Return a run's name and the hashes of its training and, where there are any, its validation list."""
+    if resume:
+        name = _unfinished(workspace, corpus, phone, recipe)
+        return name, *_frozen_before(workspace, name)
+    lists = _named(corpus, named, phone) if named else _freeze(corpus, phone)
+    return unused_name(workspace.runs, f"{phone}-{recipe}"), *lists
 
 
 def _freeze(corpus: Corpus, phone: str) -> tuple[str, str | None]:

@@ -12,9 +12,11 @@ import pytest
 from safetensors.torch import load_file
 
 from dpedkit.errors import TrainError, WeightsError
-from dpedkit.train import Recipe, StepReport, load_recipe, train
+from dpedkit.train import Recipe, StepReport, load_recipe, pick_compute, train
 from dpedkit.train.runlog import RunLog, read_log
 from dpedkit.types import U8, PairSource
+
+ON_CPU = pick_compute("cpu")
 
 # All of DPED's terms but content, so that there are two networks, two optimisers and a mean to bring back.
 CHANGES = {
@@ -34,12 +36,12 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
-from conftest import phone_pairs
-from dpedkit.train import load_recipe, train
+from made_pairs import phone_pairs
+from dpedkit.train import load_recipe, pick_compute, train
 run, number, changes = Path(sys.argv[2]), int(sys.argv[3]), dict(item.split("=") for item in sys.argv[4:])
 torch.set_num_threads(1)
-train(load_recipe("dped", changes), phone_pairs(24, 32), phone_pairs(6, 32, seed=1), run, device="cpu", seed=3,
-      report=lambda report: os.kill(os.getpid(), number) if report.step == 13 else None)
+train(load_recipe("dped", changes), phone_pairs(24, 32), phone_pairs(6, 32, seed=1), run, compute=pick_compute("cpu"),
+      seed=3, report=lambda report: os.kill(os.getpid(), number) if report.step == 13 else None)
 """
 
 
@@ -61,14 +63,14 @@ def assert_equal_runs(one: Path, other: Path) -> None:
 
 def run_child(run: Path, number: int) -> subprocess.CompletedProcess[str]:
     changes = [f"{key}={value}" for key, value in CHANGES.items()]
-    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), str(run), str(int(number)), *changes]
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parents[1]), str(run), str(int(number)), *changes]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
 def whole_run(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> Path:
     """Twenty steps without a break."""
-    train(recipe(), pairs, held_out, tmp_path / "whole", device="cpu", seed=3)
+    train(recipe(), pairs, held_out, tmp_path / "whole", compute=ON_CPU, seed=3)
     return tmp_path / "whole"
 
 
@@ -79,7 +81,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
     run = tmp_path / "killed"
     assert run_child(run, number).returncode == -number
     reports: list[StepReport] = []
-    train(recipe(), pairs, held_out, run, device="cpu", seed=3, resume=True, report=reports.append)
+    train(recipe(), pairs, held_out, run, compute=ON_CPU, seed=3, resume=True, report=reports.append)
     assert reports[0].step == saved + 1
     assert_equal_runs(whole_run, run)
 
@@ -88,8 +90,8 @@ def test_a_run_of_a_constant_rate_can_be_made_longer(
     whole_run: Path, pairs: PairSource, held_out: PairSource, tmp_path: Path
 ) -> None:
     run = tmp_path / "longer"
-    train(recipe(iterations="10"), pairs, held_out, run, device="cpu", seed=3)
-    train(recipe(), pairs, held_out, run, device="cpu", seed=3, resume=True)
+    train(recipe(iterations="10"), pairs, held_out, run, compute=ON_CPU, seed=3)
+    train(recipe(), pairs, held_out, run, compute=ON_CPU, seed=3, resume=True)
     one, other = (load_file(path / "last.safetensors") for path in (whole_run, run))
     assert one.keys() == other.keys()
     assert all(one[name].equal(other[name]) for name in one)
@@ -118,7 +120,7 @@ def test_another_run_is_not_gone_on_with(
     before = files(whole_run)
     others = in_memory(*pairs.read_batch(range(len(pairs))), content_hash)
     with pytest.raises(TrainError) as caught:
-        train(recipe(**changes), others, held_out, whole_run, device="cpu", seed=seed, resume=True)
+        train(recipe(**changes), others, held_out, whole_run, compute=ON_CPU, seed=seed, resume=True)
     assert re.search(message, caught.value.cause)
     assert files(whole_run) == before
 
@@ -128,12 +130,12 @@ def test_a_damaged_checkpoint_is_named(pairs: PairSource, whole_run: Path, damag
     last = whole_run / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-1000] if damage is None else damage)
     with pytest.raises(WeightsError, match=r"last.safetensors is not a whole training checkpoint"):
-        train(recipe(), pairs, None, whole_run, device="cpu", seed=3, resume=True)
+        train(recipe(), pairs, None, whole_run, compute=ON_CPU, seed=3, resume=True)
 
 
 def test_nothing_to_resume_is_an_error(pairs: PairSource, tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"nothing to resume: no .*last.safetensors"):
-        train(recipe(), pairs, None, tmp_path, device="cpu", resume=True)
+        train(recipe(), pairs, None, tmp_path, compute=ON_CPU, resume=True)
 
 
 def test_a_checkpoint_says_what_it_belongs_to(whole_run: Path) -> None:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dpedkit.train import load_generator
+from dpedkit.train import load_generator, pick_compute
 from dpedkit.train.checkpoint import State, Trainee
 from dpedkit.train.losses import GeneratorLoss, LossWeights, discriminator_loss, generator_loss
 from dpedkit.train.networks import Discriminator, Generator, InstanceNorm, to_gray
-from dpedkit.train.steps import discriminator_step, generator_step
+from dpedkit.train.steps import Steps
 from dpedkit.train.vgg import Vgg19, load_vgg
 
 SWAPS = torch.tensor([False, True, False, True])
@@ -172,13 +172,18 @@ def test_discriminator(step: Step) -> None:
 
 
 def test_three_steps(step: Step) -> None:
-    """Rounding alone moves the result by up to 4e-3: Adam's first steps are little more than the gradients' signs."""
+    """Rounding alone moves the result by up to 8e-3: Adam's first steps are little more than the gradients' signs.
+
+    The same steps in float64 end 8e-3 away from the reference, too, all of it at one edge, where a channel is nearly
+    dead: which of two ways the reference went there is its own rounding's.
+    """
     generator = Trainee(step.generator, torch.optim.Adam(step.generator.parameters(), LEARNING_RATE))
     discriminator = Trainee(step.discriminator, torch.optim.Adam(step.discriminator.parameters(), LEARNING_RATE))
     state = State(generator, discriminator)
+    steps = Steps(state, LossWeights(), step.vgg, pick_compute("cpu"))
     for state.step in range(3):
-        generator_step(state, LossWeights(), step.vgg, step.phone, step.dslr)
-        discriminator_step(state, step.phone, step.dslr, SWAPS)
+        steps.improve_generator(step.phone, step.dslr)
+        steps.improve_discriminator(step.phone, step.dslr, SWAPS)
     with torch.no_grad():
         enhanced = step.generator(step.phone).permute(0, 2, 3, 1).numpy()
     difference = np.abs(enhanced - step.reference["enhanced_iphone_after_3_steps"])
