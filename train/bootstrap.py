@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 from dpedkit.types import F64
 
 FEWEST = 5
-"""Units below which there is no interval: even from the lowest to the highest of n misses the mean with chance 2^(1-n)."""
+"""Units below which there is no interval: even that from the lowest to the highest of n misses the mean with chance
+2^(1-n)."""
 
 _AT_ONCE = 2_000_000  # drawn counts that are in memory at a time
 
@@ -70,8 +71,8 @@ def _tail(units: int, level: float) -> float:
     the level is widened by just that (Hesterberg, What Teachers Should Know About the Bootstrap, The American
     Statistician 69 (2015), "expanded percentile").
     """
-    reach = np.sqrt(units / (units - 1)) * t.ppf((1 + level) / 2, units - 1)
-    return float(norm.cdf(-reach))
+    reach = np.sqrt(units / (units - 1)) * stdtrit(units - 1, (1 + level) / 2)
+    return float(ndtr(-reach))
 
 
 def _draw(sums: F64, counts: F64, resamples: int, seed: int) -> F64:

@@ -43,3 +43,11 @@ def chosen_workers(settings: Settings, jobs: int | None, cluster: str | None) ->
 
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto: the fastest there is.",
+)

@@ -14,7 +14,7 @@ TRUTH_DB, GAIN_DB = 24.0, 0.5
 
 
 def photos(units: int, seed: int) -> tuple[F64, F64]:
-    """Sums [U, 2] and counts [U] of two methods' PSNR: photos differ by 3 dB, patches of one by 2 dB, the gain by 0.4."""
+    """Sums [U, 2] and counts [U] of two methods: photos differ by 3 dB, patches of one by 2 dB, the gain by 0.4 dB."""
     random = np.random.default_rng(seed)
     counts = random.integers(1, 60, units)
     hard = random.normal(TRUTH_DB, 3.0, units)
