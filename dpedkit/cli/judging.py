@@ -35,6 +35,13 @@ split_option = click.option(
     show_default=True,
     help="Which shots to judge on; no network has learnt from those of test.",
 )
+protocol_option = click.option(
+    "--protocol",
+    type=click.Choice(["patches", "photos"]),
+    default="patches",
+    show_default=True,
+    help="Enhance each patch by itself (as in the paper), or whole photos.",
+)
 externals_option = click.option(
     "--external",
     "externals",
@@ -49,13 +56,7 @@ runs_option = click.option("--run", "runs", multiple=True, help="Only this run, 
 @cli.command()
 @phones_option
 @split_option
-@click.option(
-    "--protocol",
-    type=click.Choice(["patches", "photos"]),
-    default="patches",
-    show_default=True,
-    help="Enhance each patch by itself (as in the paper), or whole photos.",
-)
+@protocol_option
 @runs_option
 @externals_option
 @device_option
