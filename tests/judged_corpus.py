@@ -46,3 +46,18 @@ def make_judged(cli: CommandLine, folder: Path) -> Path:
     cli.run("build-patches", "--size", "64", "--jobs", "1", cwd=ws)
     cli.run(*TINY, cwd=ws)
     return ws
+
+
+def make_given(cli: CommandLine, folder: Path) -> Path:
+    """Import a DPED dataset of four patches to train and twelve to judge on, without photos; return the workspace."""
+    random = np.random.default_rng(0)
+    for part, count in (("training_data", 4), ("test_data/patches", 12)):
+        for name in ("iphone", "canon"):
+            patches = folder / "dped" / "iphone" / part / name
+            patches.mkdir(parents=True)
+            for number in range(count):
+                rgb = gaussian_filter(random.uniform(0, 255, (100, 100, 3)), (2, 2, 0))
+                Image.fromarray(rgb.astype(np.uint8)).save(patches / f"{number}.jpg")
+    cli.run("init", "ws", cwd=folder)
+    cli.run("import", "dped", folder / "dped", "--jobs", "1", cwd=folder / "ws")
+    return folder / "ws"

@@ -147,21 +147,35 @@ def _look_at_all(
     progress.start(f"artefacts {phone}", len(photos))
     for photo in photos:
         dslr, known = dslr_on_phone(workspace, corpus, photo.pair, photo.rgb.shape)
-        scene = Scene(photo.rgb, dslr, known)
-        for method in methods:
-            try:
-                enhanced = method.whole(photo)
-            except ImageError as error:
-                if method.kind != "external":
-                    raise
-                problems.append(error.cause)
-                continue
-            judged = scene.judge(enhanced)
-            at = {kind: getattr(judged, kind).worst() for kind in KINDS}
-            found.append(PhotoArtefacts(phone, method.name, photo.shot, judged.numbers, at))
-            show(Look(photo, dslr, known, method, enhanced, judged))
+        found += _look_at(photo, dslr, known, methods, problems, show)
+        del dslr, known  # before the next photo is read
         progress.advance(note=photo.shot)
     progress.done(f"{len(methods)} methods on {len(photos)} photos")
+    return found
+
+
+def _look_at(
+    photo: HeldOut,
+    dslr: U8,
+    known: Bools,
+    methods: Sequence[Method],
+    problems: list[str],
+    show: Callable[[Look], None],
+) -> list[PhotoArtefacts]:
+    found = []
+    scene = Scene(photo.rgb, dslr, known)
+    for method in methods:
+        try:
+            enhanced = method.whole(photo)
+        except ImageError as error:
+            if method.kind != "external":
+                raise
+            problems.append(error.cause)
+            continue
+        judged = scene.judge(enhanced)
+        at = {kind: getattr(judged, kind).worst() for kind in KINDS}
+        found.append(PhotoArtefacts(photo.pair.phone, method.name, photo.shot, judged.numbers, at))
+        show(Look(photo, dslr, known, method, enhanced, judged))
     return found
 
 

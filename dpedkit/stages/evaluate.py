@@ -11,7 +11,7 @@ from dpedkit.db import ScoreRecord, SplitName, open_corpus, using_shards
 from dpedkit.errors import ImageError, UsageError
 from dpedkit.progress import Progress
 from dpedkit.stages.held_out import HeldOutPhotos, find_held_out
-from dpedkit.stages.methods import Kind, Method, all_methods
+from dpedkit.stages.methods import PHONE, Kind, Method, all_methods
 from dpedkit.stages.published import Published, published
 from dpedkit.stages.score_table import METRICS, Estimate, Scored, estimate
 from dpedkit.train.bootstrap import FEWEST
@@ -38,7 +38,8 @@ class Score:
     psnr_authors     PSNR, dB, and MS-SSIM as DPED's code reports them: pooled over batches of 50 patches
     estimates        psnr, ssim, ms_ssim with their intervals
     over_phone       the same of its differences from the phone's own photo, on the same photos; {} for that itself
-    over_baseline    ... from the best fitted baseline
+    over_baseline    ... from the best fitted baseline; {} for the phone's photo and for that itself
+    over_run         ... from the run that was asked for, likewise; {} where none was
     by_photo         shot -> mean PSNR of its patches, dB
     note             "not for results" and the like
     published        what was published for the same method and phone, measured on other photos
@@ -59,6 +60,7 @@ class Score:
     estimates: dict[str, Estimate]
     over_phone: dict[str, Estimate]
     over_baseline: dict[str, Estimate]
+    over_run: dict[str, Estimate]
     by_photo: dict[str, float]
     note: str
     published: Published | None
@@ -96,12 +98,14 @@ def evaluate(
     runs: Sequence[str] = (),
     externals: Sequence[tuple[str, Path]] = (),
     device: str = "auto",
+    against: str = "",
 ) -> EvaluateReport:
     """Score every method on every phone's photos of one split, and record the scores.
 
     phones     those to score; empty: all that have patches
     runs       those to score, finished or not; empty: all that are finished
     externals  name and folder of pictures that were made elsewhere; see `methods.Elsewhere`
+    against    one of the runs, which the other runs and pictures are compared with
 
     Raises:
         CorpusError: there are no patches in this split, or no photos where whole ones are asked for.
@@ -116,7 +120,7 @@ def evaluate(
                 workspace, corpus, phone, photos.paths, progress, runs=runs, externals=externals, device=device
             )
             scored = _score_all(methods, photos, phone, protocol, progress, report.problems)
-            _add_scores(report, scored, methods, phone, photos)
+            _add_scores(report, scored, methods, phone, photos, against)
         for name, folder in externals:
             if all(score.name != name for score in report.scores):
                 raise UsageError(
@@ -159,6 +163,7 @@ def _add_scores(
     methods: Sequence[Method],
     phone: str,
     photos: HeldOutPhotos,
+    against: str,
 ) -> None:
     """Turn what was measured for one phone into rows of the table."""
     table = Scored(scored, by_photo=photos.has_photos)
@@ -169,7 +174,9 @@ def _add_scores(
         mine = scored[method.name]
         if not mine:
             continue
-        made = estimate(table, method.name, phone_name=methods[0].name, baseline=best)
+        others = _others(method, best, against)
+        made = estimate(table, method.name, list(others.values()))
+        over = dict(zip(others, made.over, strict=True))
         psnr_authors, ms_ssim_authors = table.as_the_authors_report(method.name)
         missing = len(mine) < len(photos)
         note = f"{len(mine)} of {len(photos)} photos; {method.note}" if missing else method.note
@@ -186,8 +193,9 @@ def _add_scores(
                 psnr_authors=psnr_authors,
                 ms_ssim_authors=ms_ssim_authors,
                 estimates=made.own,
-                over_phone=made.over_phone,
-                over_baseline=made.over_baseline,
+                over_phone=over.get("phone", {}),
+                over_baseline=over.get("baseline", {}),
+                over_run=over.get("run", {}),
                 by_photo={shot: float(close.psnr.mean()) for shot, close in mine.items()},
                 note=note,
                 published=published(
@@ -197,12 +205,22 @@ def _add_scores(
         )
 
 
+def _others(method: Method, baseline: str, run: str) -> dict[str, str]:
+    """Return what a method is compared with: the part that the other plays, and its name."""
+    others = {"phone": PHONE, "baseline": baseline, "run": run}
+    if method.kind == "phone":
+        return {}
+    if method.kind == "baseline":
+        del others["run"]
+    return {part: name for part, name in others.items() if name not in ("", method.name)}
+
+
 def _why(photos: int, *, by_photo: bool) -> str:
     """Say what the intervals are made of, or why there are none."""
     if not by_photo:
         return "95% intervals, resampled by patch, since it is not known which are of one photo: they are too narrow"
     if photos < FEWEST:
-        return f"no intervals: {photos} photos, and fewer than {FEWEST} say too little of others"
+        return f"no intervals: {photos} photo{'s' * (photos > 1)}, and fewer than {FEWEST} say too little of others"
     return f"95% intervals: 10,000 bootstrap resamples of {photos} photos, each with all its patches"
 
 

@@ -137,20 +137,20 @@ def all_methods(
     externals  name and folder of pictures that were made elsewhere
 
     Raises:
-        UsageError: a name is taken, or a folder is not there.
+        UsageError: there is no such run, the name of pictures is taken, or their folder is not there.
         WeightsError: a run has no checkpoint that can be read.
         TrainError: no such device.
     """
-    _refuse_names(corpus, externals)
+    always = [Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo"), *_baselines(corpus, phone)]
+    _refuse_names(corpus, [method.name for method in always], runs, externals)
     return [
-        Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo"),
-        *_baselines(corpus, phone),
+        *always,
         *_trained(workspace, corpus, phone, device, progress, runs),
         *(Elsewhere(name, folder, workspace.photos, judged) for name, folder in externals),
     ]
 
 
-def _baselines(corpus: Corpus, phone: str) -> Iterator[Method]:
+def _baselines(corpus: Corpus, phone: str) -> Iterator[Enhancing]:
     """Fit the colour baselines on the phone's training patches."""
     training = corpus.pair_source(phone, "train")
     for fit in (fit_gain_offset, fit_matrix_curve):
@@ -175,8 +175,14 @@ def _trained(
         )
 
 
-def _refuse_names(corpus: Corpus, externals: Sequence[tuple[str, Path]]) -> None:
-    taken = {PHONE, "gain and offset", "matrix and curve", *corpus.runs()["run"]}
+def _refuse_names(
+    corpus: Corpus, always: Sequence[str], runs: Sequence[str], externals: Sequence[tuple[str, Path]]
+) -> None:
+    known = list(corpus.runs()["run"])
+    for run in runs:
+        if run not in known:
+            raise UsageError(f"no run {run!r}", f"runs: {', '.join(known) or 'none: `dpedkit train` makes one'}")
+    taken = {*always, *known}
     for name, folder in externals:
         if name in taken:
             raise UsageError(f"--external {name}=...: another method has that name", "give it a name of its own")

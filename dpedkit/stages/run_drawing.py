@@ -76,4 +76,4 @@ def _step(span: float) -> float:
     """Return a round distance of ticks, of which the span holds four to ten or so."""
     wanted = max(span, 1e-3) / _FEWEST_STEPS
     power = 10 ** math.floor(math.log10(wanted))
-    return next(factor * power for factor in (5, 2, 1) if factor * power <= wanted)
+    return float(next(factor * power for factor in (5, 2, 1) if factor * power <= wanted))

@@ -84,10 +84,10 @@ def find_runs(workspace: Workspace, corpus: Corpus, names: Sequence[str]) -> lis
 
 
 def loss_chart(runs: Sequence[RunFacts]) -> dict[str, Series]:
-    """Return each loss that any of the runs has: its name -> run -> steps and values."""
+    """Return each loss that any of the runs has: its name -> run -> steps and values, none where a run has it not."""
     losses = {run.name: run.losses() for run in runs}
     names = {name: None for mine in losses.values() for name in mine}
-    return {name: {run: mine[name] for run, mine in losses.items() if name in mine} for name in names}
+    return {name: {run: mine.get(name, ([], [])) for run, mine in losses.items()} for name in names}
 
 
 def _facts(workspace: Workspace, run: Any, snapshots: Mapping[str, str]) -> RunFacts:

@@ -160,4 +160,5 @@ def _values(shown: Map, rows: slice, columns: slice) -> F64:
         np.minimum(np.arange(part.start, part.stop) // shown.cell, length - 1)
         for part, length in zip((rows, columns), shown.values.shape, strict=True)
     )
-    return shown.values[down[:, None], across]
+    values: F64 = shown.values[down[:, None], across]
+    return values

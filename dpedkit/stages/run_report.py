@@ -29,8 +29,8 @@ SIDE_BY_SIDE = 4
 _PICTURES = 3  # of validation patches
 _LEGENDS = {
     "colour": "CIEDE2000 from the DSLR's photo, blurred: white 0, yellow 3, orange 8, dark red 16",
-    "contrast": "contrast over the DSLR's: blue half, white equal, red twice",
-    "noise": "the enhanced photo's fine structure, six times as strong",
+    "contrast": "Contrast over the DSLR's: blue half, white equal, red twice",
+    "noise": "The enhanced photo's fine structure, six times as strong",
 }
 
 
@@ -75,21 +75,24 @@ def write_run_report(
         externals=externals,
         device=device,
         progress=progress,
+        against=named[0] if len(named) > 1 else "",
     )
     of = max(score.of_photos for score in scores.scores)
     shown = [*named, *(name for name, _ in externals)]
-    gallery = Gallery(shown, every=max(min(photos or of, of) // SIDE_BY_SIDE, 1))
-    artefacts = find_artefacts(
-        workspace,
-        phones=[phone],
-        split=split,
-        runs=named,
-        externals=externals,
-        device=device,
-        progress=progress,
-        at_most=photos,
-        show=gallery.look,
-    )
+    gallery = Gallery(shown, every=max(-(-min(photos or of, of) // SIDE_BY_SIDE), 1))
+    artefacts = ArtefactReport(split)
+    if of:  # there are photos, not patches alone
+        artefacts = find_artefacts(
+            workspace,
+            phones=[phone],
+            split=split,
+            runs=named,
+            externals=externals,
+            device=device,
+            progress=progress,
+            at_most=photos,
+            show=gallery.look,
+        )
     again = ["dpedkit", "report", *named, "--split", split, "--protocol", protocol, "--photos", str(photos)]
     again += [word for name, folder in externals for word in ("--external", f"{name}={folder}")]
     page = render("run_report.html", _fields(runs, scores, artefacts, gallery, shlex.join(again)))
@@ -126,7 +129,10 @@ def _fields(
         "summaries": {run.name: run.config["recipe"]["summary"] for run in runs},
         "stamps": [run.stamp for run in runs if run.stamp],
         "unfinished": [f"{run.name} is {run.status}: {run.steps} steps so far" for run in runs if run.status != "done"],
-        "verdicts": [_verdict(score, scores.baseline[phone]) for score in scores.scores if score.kind == "run"],
+        "split": scores.split,
+        "verdicts": [
+            _verdict(score, scores.baseline[phone], runs[0].name) for score in scores.scores if score.kind == "run"
+        ],
         "scores": scores.scores,
         "baseline": scores.baseline[phone],
         "how": f"{scores.how}. {scores.intervals[phone]}",
@@ -138,7 +144,8 @@ def _fields(
         "columns": len(pictures[0].whole) if pictures else 3,
         "artefacts": artefacts,
         "artefact_rows": [_artefact_row(each) for each in artefacts.methods],
-        "photos": artefacts.photos[phone],
+        "photos": artefacts.photos.get(phone),
+        "judged_on": f"{own.of_photos} photos" if own.of_photos else f"{own.patches} patches",
         "worst": gallery.worst(),
         "legends": _LEGENDS,
         "kinds": KINDS,
@@ -150,17 +157,19 @@ def _fields(
     }
 
 
-def _verdict(score: Score, baseline: str) -> str:
-    """Say in a sentence what a run is worth on photos that it has not seen."""
+def _verdict(score: Score, baseline: str, first: str) -> str:
+    """Say in a sentence what a run is worth."""
     sentences = []
-    for gains, other in ((score.over_phone, "the phone's own photo"), (score.over_baseline, f"“{baseline}”")):
+    compared = [(score.over_phone, "the phone's own photo"), (score.over_baseline, f"“{baseline}”")]
+    compared += [(score.over_run, first)] if score.over_run else []
+    for gains, other in compared:
         gain = gains["psnr"]
         if gain.low is None or gain.high is None:
             sentences.append(f"{gain.value:+.2f} dB from {other} (no interval)")
             continue
         where = "above" if gain.low > 0 else "below" if gain.high < 0 else "not told apart from"
         sentences.append(f"{where} {other}: {gain.value:+.2f} dB [{gain.low:+.2f}, {gain.high:+.2f}]")
-    return f"{score.name} is {' and '.join(sentences)}"
+    return f"{score.name} is {'; '.join(sentences)}"
 
 
 def _gains(scores: Sequence[Score], own: Score) -> list[GainRow]:
@@ -171,7 +180,7 @@ def _gains(scores: Sequence[Score], own: Score) -> list[GainRow]:
             value=score.over_phone["psnr"].value,
             low=score.over_phone["psnr"].low,
             high=score.over_phone["psnr"].high,
-            photos=[psnr - own.by_photo[shot] for shot, psnr in score.by_photo.items()],
+            photos=[psnr - own.by_photo[shot] for shot, psnr in score.by_photo.items()] if own.of_photos else [],
         )
         for score in scores
         if score.over_phone
@@ -179,8 +188,8 @@ def _gains(scores: Sequence[Score], own: Score) -> list[GainRow]:
 
 
 def _by_photo(scores: Sequence[Score]) -> list[tuple[str, list[float | None]]]:
-    """Return the PSNR of every method on each photo, hardest photo first."""
-    own = scores[0].by_photo
+    """Return the PSNR of every method on each photo, hardest photo first; none where photos are not known."""
+    own = scores[0].by_photo if scores[0].of_photos else {}
     return [(shot, [score.by_photo.get(shot) for score in scores]) for shot in sorted(own, key=lambda shot: own[shot])]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """One method's, by metric: its means, and what it is above the phone's own photo and above a baseline."""
+    """One method's means by metric, and what it is above each of some other methods, in their order."""
 
     own: dict[str, Estimate]
-    over_phone: dict[str, Estimate]
-    over_baseline: dict[str, Estimate]
+    over: list[dict[str, Estimate]]
 
 
 class Scored:
@@ -58,7 +57,7 @@ class Scored:
         together = (np.concatenate([getattr(close, name) for close in mine]) for name in Closeness.__slots__)
         return Closeness(*together).as_the_authors_report()
 
-    def resampled(self, methods: list[str]) -> Resampled:
+    def resampled(self, methods: Sequence[str]) -> Resampled:
         """Resample the photos that the first method has; columns are each method's metrics in turn."""
         sums, counts = [], []
         for shot in self._close[methods[0]]:
@@ -68,13 +67,15 @@ class Scored:
         return Resampled(np.concatenate(sums), np.concatenate(counts).astype(np.float64))
 
 
-def estimate(table: Scored, method: str, *, phone_name: str, baseline: str) -> Estimates:
-    """Return a method's means and differences, all over the photos that it has."""
-    drawn = table.resampled([method, phone_name, baseline])
+def estimate(table: Scored, method: str, others: Sequence[str]) -> Estimates:
+    """Return a method's means and its differences from other methods, all over the photos that it has.
+
+    others  methods that have all of these photos
+    """
+    drawn = table.resampled([method, *others])
     return Estimates(
         own={metric: _estimate(drawn, column) for column, metric in enumerate(METRICS)},
-        over_phone={} if method == phone_name else _over(drawn, 1),
-        over_baseline={} if method in (phone_name, baseline) else _over(drawn, 2),
+        over=[_over(drawn, place) for place in range(1, len(others) + 1)],
     )
 
 

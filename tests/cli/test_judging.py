@@ -1,31 +1,33 @@
-"""dpedkit evaluate."""
+"""dpedkit evaluate and artefacts."""
 
 from __future__ import annotations
 
 import csv
+import gc
+import re
 import shutil
+import weakref
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from command_line import CommandLine
-from judged_corpus import PHOTOS, TRAIN, make_judged
+from judged_corpus import PHOTOS, TRAIN
 from PIL import Image
 
 from dpedkit.db import open_corpus
 from dpedkit.images import read_rgb
+from dpedkit.progress import Silent
+from dpedkit.stages.artefacts import find_artefacts
+from dpedkit.stages.evaluate import evaluate
 from dpedkit.train.metrics import ms_ssim, psnr, ssim
+from dpedkit.workspace import find_workspace
 
 Stages = Callable[[str], Path]
 JUDGED = PHOTOS - TRAIN
-
-
-@pytest.fixture(scope="module")
-def judged(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with seven photos to judge on and a run, to be left as it is but for its scores."""
-    return make_judged(cli, tmp_path_factory.mktemp("judged"))
 
 
 def photos_of(root: Path, split: str = "test") -> list[Path]:
@@ -40,6 +42,12 @@ def dslr_of(photo: Path) -> Path:
 
 def scores_of(report: Any) -> dict[str, Any]:
     return {score["name"]: score for score in report["scores"]}
+
+
+def scored(root: Path, **options: Any) -> dict[str, Any]:
+    """`dpedkit evaluate --json` in this process: name -> score."""
+    asked = {"phones": [], "split": "test", "protocol": "patches", "device": "cpu", "progress": Silent()}
+    return scores_of(asdict(evaluate(find_workspace(root), **(asked | options))))
 
 
 def test_table_json_and_csv_agree(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
@@ -79,8 +87,8 @@ def test_table_json_and_csv_agree(cli: CommandLine, judged: Path, tmp_path: Path
     }
 
 
-def test_scores_and_differences_are_what_the_pixels_say(cli: CommandLine, judged: Path) -> None:
-    scores = scores_of(cli.json("evaluate", "--protocol", "photos", cwd=judged))
+def test_scores_and_differences_are_what_the_pixels_say(judged: Path) -> None:
+    scores = scored(judged, protocol="photos", against="sony-small")
     with open_corpus(judged) as corpus:
         pairs = corpus.pair_source("sony", "test")
         phone, dslr = pairs.read_batch(np.arange(len(pairs)))
@@ -93,23 +101,26 @@ def test_scores_and_differences_are_what_the_pixels_say(cli: CommandLine, judged
     assert run["over_phone"]["psnr"]["value"] == pytest.approx(run["psnr"] - own["psnr"])
     best = scores["matrix and curve"]
     assert run["over_baseline"]["psnr"]["value"] == pytest.approx(run["psnr"] - best["psnr"])
-    assert own["over_phone"] == own["over_baseline"] == best["over_baseline"] == {}
+    assert own["over_phone"] == own["over_baseline"] == own["over_run"] == best["over_baseline"] == {}
+    assert run["over_run"] == best["over_run"] == {}
     gain = scores["gain and offset"]["over_baseline"]["psnr"]  # both fail on the same photos: only the pair tells
     assert gain["high"] - gain["low"] < 0.2 * (best["estimates"]["psnr"]["high"] - best["estimates"]["psnr"]["low"])
 
 
-def test_pictures_made_elsewhere_are_scored_as_if_made_here(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
+def test_pictures_made_elsewhere_are_scored_as_if_made_here(judged: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copies"
     for index, photo in enumerate(photos_of(judged)):  # half of them below their session's folder, half beside it
-        target = tmp_path / "copies" / ("" if index % 2 else photo.parent.name) / f"{photo.stem}.tif"
+        target = folder / ("" if index % 2 else photo.parent.name) / f"{photo.stem}.tif"
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(read_rgb(photo)).save(target)
     for protocol in ("patches", "photos"):
-        report = cli.json("evaluate", "--external", f"copies={tmp_path}/copies", "--protocol", protocol, cwd=judged)
-        scores = scores_of(report)
+        scores = scored(judged, externals=[("copies", folder)], protocol=protocol, against="sony-small")
         assert scores["copies"]["kind"] == "external"
         for key in ("psnr", "ssim", "ms_ssim", "photos", "patches", "estimates", "by_photo"):
             assert scores["copies"][key] == scores["phone"][key]
         assert scores["copies"]["over_phone"]["psnr"] == {"value": 0, "low": 0, "high": 0}
+        over_run, over_phone = scores["copies"]["over_run"]["psnr"], scores["sony-small"]["over_phone"]["psnr"]
+        assert (over_run["value"], over_run["low"]) == pytest.approx((-over_phone["value"], -over_phone["high"]))
 
 
 def test_each_picture_that_cannot_be_scored_is_named_and_the_others_are(
@@ -139,10 +150,10 @@ def test_each_picture_that_cannot_be_scored_is_named_and_the_others_are(
     published = {"method": "APE", "psnr": 19.45, "ms_ssim": 0.9168}
     assert score["published"] == published
     shown = cli.run(*words, cwd=judged, code=3).stdout
-    assert "\n  APE, published   19.45" in shown
+    assert re.search(r"^  APE, published +19.45 +0.9168$", shown, re.MULTILINE)
     assert "\nAPE: 3 of 7 photos; made elsewhere, whole photos\n" in shown
     assert shown.count("left out") == 4
-    assert "of other photos: for orientation, not to compare with" in shown
+    assert "measured on other photos: for orientation, not to compare with" in shown
 
 
 def test_two_sessions_need_folders_where_names_repeat(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
@@ -159,8 +170,19 @@ def test_two_sessions_need_folders_where_names_repeat(cli: CommandLine, judged: 
     folder.mkdir()
     for photo in photos_of(root):
         shutil.copyfile(photo, folder / photo.name)
-    told = cli.json("evaluate", "--external", f"flat={folder}", cwd=root, code=3)["problems"]
-    assert told == ["flat: 0002_sony.png may be of more than one photo"] * 2
+    report = evaluate(
+        find_workspace(root),
+        phones=[],
+        split="test",
+        protocol="patches",
+        progress=Silent(),
+        externals=[("flat", folder)],
+    )
+    assert report.problems == ["flat: 0002_sony.png may be of more than one photo"] * 2
+
+
+def test_a_run_that_is_not_there_is_refused(cli: CommandLine, judged: Path) -> None:
+    assert "no run 'sony-smal'" in cli.error("evaluate", "--run", "sony-smal", cwd=judged, code=2)
 
 
 @pytest.mark.parametrize(
@@ -180,28 +202,78 @@ def test_what_cannot_be_meant_is_refused(
     assert told in cli.error("evaluate", "--external", words, cwd=judged, code=2)
 
 
-def test_what_a_person_rejected_is_not_scored(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
+def test_what_a_person_rejected_is_not_scored(judged: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(judged, tmp_path / "ws"))
-    before = scores_of(cli.json("evaluate", cwd=root))["phone"]
+    before = scored(root)["phone"]
     shot = next(iter(before["by_photo"]))
-    cli.run("curate", "--where", f"shot = '{shot}'", "--reject", cwd=root)
-    after = scores_of(cli.json("evaluate", cwd=root))["phone"]
+    with open_corpus(root) as corpus:
+        corpus.store.decide("shot", {shot: "reject"}, who="me")
+    after = scored(root)["phone"]
     assert set(after["by_photo"]) == set(before["by_photo"]) - {shot}
     assert after["patches"] < before["patches"]
 
 
-def test_patches_that_came_without_photos_are_scored_by_patch(cli: CommandLine, tmp_path: Path) -> None:
+def test_no_more_than_one_photo_is_in_memory(judged: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def watched(path: Path, **options: Any) -> Any:
+        gc.collect()
+        if "_sony" in path.name:
+            assert [photo for photo in alive if photo() is not None] == []
+        rgb = read_rgb(path, **options)
+        alive.append(weakref.ref(rgb))
+        return rgb
+
+    monkeypatch.setattr("dpedkit.stages.held_out.read_rgb", watched)
+    scored(judged, protocol="photos")
+    assert len(alive) == JUDGED
+    find_artefacts(find_workspace(judged), phones=[], split="test", device="cpu", progress=Silent())
+    assert len(alive) == 3 * JUDGED  # and the DSLR's
+
+
+def test_artefacts_that_were_made_on_purpose_are_found_where_they_are(
+    cli: CommandLine, judged: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
     random = np.random.default_rng(0)
-    for part, count in (("training_data", 4), ("test_data/patches", 12)):
-        for name in ("iphone", "canon"):
-            folder = tmp_path / "dped" / "iphone" / part / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                rgb = random.integers(0, 256, (100, 100, 3), dtype=np.uint8)
-                Image.fromarray(rgb).save(folder / f"{number}.jpg")
-    cli.run("init", "ws", cwd=tmp_path)
-    ws = tmp_path / "ws"
-    cli.run("import", "dped", tmp_path / "dped", "--jobs", "1", cwd=ws)
+    photos = photos_of(judged)
+    for index, photo in enumerate(photos):
+        rgb = read_rgb(dslr_of(photo)).astype(np.float64)
+        if index == 2:
+            rgb[100:150, 200:250] += (25, 0, -25)
+        if index == 4:
+            rgb = rgb.mean(axis=(0, 1)) + 1.6 * (rgb - rgb.mean(axis=(0, 1)))
+        if index == 5:
+            rgb += random.normal(0, 12, rgb.shape)
+        Image.fromarray(np.clip(np.rint(rgb), 0, 255).astype(np.uint8)).save(folder / photo.name)
+    report = cli.json("artefacts", "--external", f"made={folder}", "--device", "cpu", cwd=judged)
+    made = next(each for each in report["methods"] if each["method"] == "made")
+    with open_corpus(judged) as corpus:
+        shots = corpus.photos("split = 'test' and role = 'phone'")["shot"].tolist()
+    by_shot = {each["shot"]: each["numbers"] for each in report["by_photo"] if each["method"] == "made"}
+    assert made["worst"]["contrast"]["shot"] == shots[4]
+    assert made["worst"]["contrast"]["value"] == pytest.approx(1.6, abs=0.1)
+    assert made["worst"]["noise"]["shot"] == shots[5]
+    untouched = [by_shot[shots[index]]["colour_dslr"] for index in (0, 1, 3, 6)]
+    assert untouched == [0, 0, 0, 0]
+    spot = next(each for each in report["by_photo"] if (each["method"], each["shot"]) == ("made", shots[2]))
+    x, y = spot["at"]["colour"]
+    assert 200 <= x < 250
+    assert 100 <= y < 150
+    assert made["means"]["colour_dslr"]["value"] == pytest.approx(
+        np.mean([each["colour_dslr"] for each in by_shot.values()])
+    )
+    assert made["photos"] == JUDGED
+    lines = cli.run(
+        "artefacts", "--photos", "3", "--run", "sony-small", "--device", "cpu", cwd=judged
+    ).stdout.splitlines()
+    assert lines[0] == f"sony: 3 of {JUDGED} photos"
+    assert max(map(len, lines[:6])) <= 100
+
+
+def test_patches_that_came_without_photos_are_scored_by_patch(cli: CommandLine, given_patches: Path) -> None:
+    ws = given_patches
     report = cli.json("evaluate", cwd=ws)
     own = scores_of(report)["phone"]
     assert (own["photos"], own["patches"]) == (0, 12)
@@ -218,7 +290,7 @@ def test_several_phones_stand_side_by_side_as_in_the_paper(cli: CommandLine, fin
     assert max(len(line) for line in shown[:6]) <= 100
     assert [line[:18].strip() for line in shown[2:6]] == ["phone", "gain and offset", "matrix and curve", "small"]
     assert len(shown[5].split()) == 1 + 3  # only the iphone has a run
-    assert sum("no intervals: 1 photos, and fewer than 5" in line for line in shown) == 3
+    assert sum("no intervals: 1 photo, and fewer than 5" in line for line in shown) == 3
     assert not any("±" in line for line in shown)
 
 
