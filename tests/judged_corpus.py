@@ -12,7 +12,9 @@ from scipy.ndimage import gaussian_filter
 from dpedkit.db import SplitName, open_corpus
 from dpedkit.types import U8
 
-PHOTOS, TRAIN = 9, 2
+_TEST: tuple[SplitName, ...] = ("test",) * 7
+SPLITS: tuple[SplitName, ...] = ("train", "train", "val", *_TEST)
+JUDGED = SPLITS.count("test")
 SIZE = (240, 320)
 TINY = ["train", "--phone", "sony", "--recipe", "small", "--set", "iterations=6", "--set", "eval_every=3"]
 
@@ -23,14 +25,14 @@ def scene(seed: int) -> tuple[U8, U8]:
     soft = gaussian_filter(random.normal(size=(*SIZE, 3)), (3, 3, 0)) * 2.2
     wide = gaussian_filter(random.normal(size=(*SIZE, 3)), (30, 30, 0)) * 12
     dslr = np.clip(0.5 + 0.25 * (soft + wide), 0.08, 0.92)
-    harder = 1 + seed / PHOTOS
+    harder = 1 + seed / len(SPLITS)
     phone = dslr ** (1 + 0.4 * harder) * (0.7, 0.8, 0.9) + random.normal(0, 0.012 * harder, dslr.shape)
     return tuple(np.clip(np.rint(255 * rgb), 0, 255).astype(np.uint8) for rgb in (phone, dslr))  # type: ignore[return-value]
 
 
 def make_judged(cli: CommandLine, folder: Path) -> Path:
-    """Import nine pairs, two to train and seven to judge on, cut patches and train a run; return the workspace."""
-    for seed in range(PHOTOS):
+    """Import ten pairs, two to train and seven to judge on, cut patches and train a run; return the workspace."""
+    for seed in range(len(SPLITS)):
         for name, rgb in zip(("lq", "gt"), scene(seed), strict=True):
             (folder / name).mkdir(parents=True, exist_ok=True)
             Image.fromarray(rgb).save(folder / name / f"{seed:04d}.png")
@@ -39,10 +41,7 @@ def make_judged(cli: CommandLine, folder: Path) -> Path:
     pairs = ["--input", folder / "lq", "--target", folder / "gt", "--phone", "sony"]
     cli.run("import", "pairs", *pairs, "--jobs", "1", cwd=ws)
     with open_corpus(ws) as corpus:
-        splits: dict[str, SplitName] = {
-            shot: "train" if index < TRAIN else "test" for index, shot in enumerate(corpus.shots()["shot"])
-        }
-        corpus.store.keep_splits(splits)
+        corpus.store.keep_splits(dict(zip(corpus.shots()["shot"], SPLITS, strict=True)))
     cli.run("build-patches", "--size", "64", "--jobs", "1", cwd=ws)
     cli.run(*TINY, cwd=ws)
     return ws

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import CommandLine
-from judged_corpus import PHOTOS, TRAIN
+from judged_corpus import JUDGED
 from PIL import Image
 
 from dpedkit.db import open_corpus
@@ -27,7 +27,6 @@ from dpedkit.train.metrics import ms_ssim, psnr, ssim
 from dpedkit.workspace import find_workspace
 
 Stages = Callable[[str], Path]
-JUDGED = PHOTOS - TRAIN
 
 
 def photos_of(root: Path, split: str = "test") -> list[Path]:
