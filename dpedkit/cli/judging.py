@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dpedkit.db import SplitName
     from dpedkit.stages.artefacts import MethodArtefacts
     from dpedkit.stages.evaluate import EvaluateReport, Protocol, Score
+    from dpedkit.stages.methods import Kind
     from dpedkit.stages.score_table import Estimate
 
 _ARTEFACTS = {
@@ -141,7 +142,8 @@ def artefacts(
     lines: list[RenderableType] = []
     for phone, (looked_at, of) in report.photos.items():
         mine = [each for each in report.methods if each.phone == phone]
-        lines += [f"{phone}: {looked_at} of {of} photos", _artefact_table(mine), "", _worst_table(mine), ""]
+        lines += [f"{phone}: {looked_at} of {of} photos", _artefact_table(mine), "", _worst_table(mine)]
+        lines += [*_notes([(each.method, each.kind, each.note) for each in mine]), ""]
     lines += [marked("left out", "yellow", problem) for problem in report.problems]
     app.show(report, *lines, report.how)
     return PARTLY_DONE if report.problems else 0
@@ -177,12 +179,17 @@ def _lines(report: EvaluateReport) -> list[RenderableType]:
         mine = [score for score in report.scores if score.phone == phone]
         photos = f"{mine[0].of_photos} photos, " if mine[0].of_photos else ""
         lines += [f"{phone}: {photos}{mine[0].patches} patches", _phones_table(mine)]
-        lines += [f"{score.name}: {score.note}" for score in mine if score.kind in ("run", "external") and score.note]
+        lines += _notes([(score.name, score.kind, score.note) for score in mine])
         lines += [f"baseline: {report.baseline[phone]}. {report.intervals[phone]}", ""]
     lines += [marked("left out", "yellow", problem) for problem in report.problems]
     if any(score.published for score in report.scores):
         lines += [NOTE]
     return [*lines, report.how]
+
+
+def _notes(methods: list[tuple[str, Kind, str]]) -> list[str]:
+    """Return a line for each run, and for pictures made elsewhere, of which something must be said."""
+    return [f"{name}: {note}" for name, kind, note in methods if kind in ("run", "external") and note]
 
 
 def _posters_table(report: EvaluateReport, phones: list[str]) -> RenderableType:

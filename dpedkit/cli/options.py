@@ -42,8 +42,6 @@ def chosen_workers(settings: Settings, jobs: int | None, cluster: str | None) ->
     return Workers(settings.jobs, cluster=settings.cluster if cluster is None else cluster)
 
 
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
-
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
@@ -51,3 +49,4 @@ device_option = click.option(
     show_default=True,
     help="Where to compute; auto: the fastest there is.",
 )
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")

@@ -16,6 +16,7 @@ from dpedkit.images import PHOTO_SUFFIXES, read_meta, read_rgb
 from dpedkit.progress import Progress
 from dpedkit.stages.frames import rows
 from dpedkit.stages.held_out import HeldOut
+from dpedkit.stages.run_facts import read_config, stamp_of
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.baselines import fit_gain_offset, fit_matrix_curve
 from dpedkit.train.device import pick_device
@@ -169,10 +170,10 @@ def _trained(
         if not (workspace.runs / run.run).is_dir():  # runs are large, and people make room
             progress.say(f"run {run.run}: its folder is gone, so it is left out")
             continue
-        generator = load_generator(workspace.runs / run.run)
-        yield Enhancing(
-            run.run, "run", partial(enhance, generator, device=place), run.config.get("stamp", ""), run.recipe
-        )
+        folder = workspace.runs / run.run
+        stamp = stamp_of(run.config or read_config(folder))  # the corpus has the config of a finished run
+        apply = partial(enhance, load_generator(folder), device=place)
+        yield Enhancing(run.run, "run", apply, stamp, run.recipe)
 
 
 def _refuse_names(

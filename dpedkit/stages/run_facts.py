@@ -31,7 +31,7 @@ class RunFacts:
     """One run.
 
     config      its config.json
-    stamp       why its results count for nothing; "" where they count
+    stamp       what must be said beside its results; "" where nothing must
     log         a record per step
     pictures    of validation patches, in order of steps
     checkpoint  what was judged, and its SHA-256
@@ -90,12 +90,25 @@ def loss_chart(runs: Sequence[RunFacts]) -> dict[str, Series]:
     return {name: {run: mine.get(name, ([], [])) for run, mine in losses.items()} for name in names}
 
 
+def read_config(folder: Path) -> Json:
+    """Return a run's config.json."""
+    config: Json = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def stamp_of(config: Json) -> str:
+    """Return what must be said beside a run's results; "" where nothing must."""
+    if "stamp" in config:
+        return str(config["stamp"])
+    return "" if config["for_results"] else f"not for results: trained with {config['vgg']}"
+
+
 def _facts(workspace: Workspace, run: Any, snapshots: Mapping[str, str]) -> RunFacts:
     folder = workspace.runs / run.run
     checkpoint = next((folder / name for name in RUN_CHECKPOINTS if (folder / name).is_file()), None)
     if checkpoint is None:
         raise UsageError(f"run {run.run} has no checkpoint in {folder}", "train it again, or go on with --resume")
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_config(folder)
     command, recipe_file = _command(config, run.phone, snapshots)
     log = folder / "log.jsonl"
     return RunFacts(
@@ -105,7 +118,7 @@ def _facts(workspace: Workspace, run: Any, snapshots: Mapping[str, str]) -> RunF
         status=run.status,
         folder=folder,
         config=config,
-        stamp="" if config["for_results"] else f"{run.run} is not for results: trained with {config['vgg']}",
+        stamp=stamp_of(config),
         log=read_log(log) if log.is_file() else [],
         pictures=sorted((folder / "pictures").glob("*.png")),
         checkpoint=(checkpoint.name, sha256_file(checkpoint)),

@@ -127,7 +127,7 @@ def _fields(
         "phone": phone,
         "runs": runs,
         "summaries": {run.name: run.config["recipe"]["summary"] for run in runs},
-        "stamps": [run.stamp for run in runs if run.stamp],
+        "stamps": [f"{run.name}: {run.stamp}" for run in runs if run.stamp],
         "unfinished": [f"{run.name} is {run.status}: {run.steps} steps so far" for run in runs if run.status != "done"],
         "split": scores.split,
         "verdicts": [

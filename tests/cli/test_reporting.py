@@ -121,10 +121,18 @@ def test_the_command_on_the_page_trains_the_same_weights(
     ).read_text()
 
 
-def test_what_is_not_for_results_says_so_on_every_page_it_is_on(single: tuple[str, Any], compared: str) -> None:
-    stamp = "sony-johnson is not for results: trained with random:3"
+def test_what_is_not_for_results_says_so_wherever_it_is_judged(
+    cli: CommandLine, reported: Path, single: tuple[str, Any], compared: str
+) -> None:
+    stamp = "sony-johnson: not for results: trained with random:3"
     assert f'<p class="stamp">{stamp}' in compared
     assert "not for results" not in single[0]
+    for command in ("evaluate", "artefacts"):
+        assert f"\n{stamp}\n" in cli.run(command, "--run", "sony-johnson", cwd=reported).stdout
+    with open_corpus(reported) as corpus:
+        corpus.store.add_run(RunRecord("sony-johnson", "sony", "johnson", corpus.runs()["snapshot_hash"].iloc[0]))
+    asked = ["evaluate", "--run", "sony-johnson", "--json"]  # as one that was stopped: the corpus has no config of it
+    assert "not for results: trained with random:3" in cli.run(*asked, cwd=reported).stdout
 
 
 def test_runs_are_compared_on_the_same_photos_and_by_what_differs(compared: str) -> None:

@@ -69,6 +69,13 @@ def test_the_mean_is_over_patches_and_the_same_seed_gives_the_same_interval() ->
     assert drawn.interval(0) != Resampled(sums, counts, seed=4).interval(0)
 
 
+def test_a_photo_counts_by_its_patches_in_every_resample() -> None:
+    values, counts = np.array([10.0] + [0.0] * 9), np.array([1000.0] + [1.0] * 9)
+    interval = Resampled((values * counts)[:, None], counts).interval(0)
+    assert interval is not None
+    assert interval.high > 9.9  # wherever the large one is drawn, it is nearly all there is
+
+
 def test_many_units_are_drawn_in_blocks_of_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     sums, counts = photos(30, seed=5)
     at_once = Resampled(sums, counts, resamples=500).interval(0)
