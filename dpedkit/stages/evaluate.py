@@ -125,7 +125,7 @@ def evaluate(
             if all(score.name != name for score in report.scores):
                 raise UsageError(
                     f"--external {name}={folder}: no picture of the {split} split's photos could be scored",
-                    report.problems[0],
+                    report.problems[0] if report.problems else "name each picture as the photo that it was made of",
                 )
         corpus.store.add_scores([_row(score, split, protocol) for score in report.scores])
     return report

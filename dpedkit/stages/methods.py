@@ -76,6 +76,7 @@ class Elsewhere(Method):
     folder  where they are; a photo's pictures of all phones may lie in one
     photos  workspace's folder of photos
     judged  the photos that are judged
+    of_any  whether there is a picture of any of them
     """
 
     def __init__(self, name: str, folder: Path, photos: Path, judged: Sequence[Path]) -> None:
@@ -85,6 +86,7 @@ class Elsewhere(Method):
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
                 self._pictures.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+        self.of_any = any(self._pictures.get(name) for path in judged for name in (self._full(path), path.stem))
         stems = [path.stem for path in judged]
         self._shared = {stem for stem in stems if stems.count(stem) > 1}
 
@@ -106,7 +108,7 @@ class Elsewhere(Method):
         return photo.cut(self.whole(photo))
 
     def _find(self, photo: Path) -> Path:
-        full = photo.relative_to(self._photos).with_suffix("").as_posix()
+        full = self._full(photo)
         found = self._pictures.get(full) or self._pictures.get(photo.stem, [])
         if not found:
             raise ImageError(f"{self.name}: no picture of {full}", f"name it {full} or {photo.stem}, and .jpg or .png")
@@ -118,6 +120,9 @@ class Elsewhere(Method):
                 f"{self.name}: {found[0].name} may be of more than one photo", f"put it where its photo lies: {full}"
             )
         return found[0]
+
+    def _full(self, photo: Path) -> str:
+        return photo.relative_to(self._photos).with_suffix("").as_posix()
 
 
 def all_methods(
@@ -147,7 +152,7 @@ def all_methods(
     return [
         *always,
         *_trained(workspace, corpus, phone, device, progress, runs),
-        *(Elsewhere(name, folder, workspace.photos, judged) for name, folder in externals),
+        *_elsewhere(workspace, phone, judged, externals, progress),
     ]
 
 
@@ -174,6 +179,17 @@ def _trained(
         stamp = stamp_of(run.config or read_config(folder))  # the corpus has the config of a finished run
         apply = partial(enhance, load_generator(folder), device=place)
         yield Enhancing(run.run, "run", apply, stamp, run.recipe)
+
+
+def _elsewhere(
+    workspace: Workspace, phone: str, judged: Sequence[Path], externals: Sequence[tuple[str, Path]], progress: Progress
+) -> Iterator[Elsewhere]:
+    for name, folder in externals:
+        method = Elsewhere(name, folder, workspace.photos, judged)
+        if method.of_any:
+            yield method
+        else:
+            progress.say(f"{name}: no picture of any photo of {phone}, so it is left out there")
 
 
 def _refuse_names(

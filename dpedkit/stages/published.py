@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SOURCE = "Ignatov et al., ICCV 2017"
-NOTE = f"published: {SOURCE}, measured on other photos: for orientation, not to compare with"
+NOTE = f"Published: {SOURCE}, measured on other photos: for orientation, not to compare with"
 
 
 @dataclass(frozen=True, slots=True)

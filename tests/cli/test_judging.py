@@ -155,6 +155,23 @@ def test_each_picture_that_cannot_be_scored_is_named_and_the_others_are(
     assert "measured on other photos: for orientation, not to compare with" in shown
 
 
+def test_pictures_of_one_phone_leave_the_other_phones_alone(
+    cli: CommandLine, workspace: Stages, tmp_path: Path
+) -> None:
+    root, folder = workspace("patched"), tmp_path / "APE"
+    folder.mkdir()
+    with open_corpus(root) as corpus:
+        photos = corpus.photos("role = 'phone'")
+    for photo in photos[photos["device"] == "iphone"]["path"]:
+        shutil.copyfile(root / photo, folder / Path(photo).name)
+    words = ["evaluate", "--external", f"APE={folder}", "--phone", "iphone", "--phone", "sony", "--device", "cpu"]
+    done = cli.run(*words, cwd=root)
+    assert "APE: no picture of any photo of sony, so it is left out there" in done.stderr
+    iphone, sony = done.stdout.split("\niphone: ")[1].split("\nsony: ")
+    assert "\nAPE  " in iphone
+    assert "\nAPE  " not in sony
+
+
 def test_two_sessions_need_folders_where_names_repeat(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(judged, tmp_path / "ws"))
     for name in ("lq", "gt"):
@@ -282,8 +299,8 @@ def test_patches_that_came_without_photos_are_scored_by_patch(cli: CommandLine, 
     assert "only patches were given" in cli.error("evaluate", "--protocol", "photos", cwd=ws, code=1)
 
 
-def test_several_phones_stand_side_by_side_as_in_the_paper(cli: CommandLine, finished: Stages) -> None:
-    shown = cli.run("evaluate", cwd=finished("trained")).stdout.splitlines()
+def test_several_phones_stand_side_by_side_as_in_the_paper(cli: CommandLine, workspace: Stages) -> None:
+    shown = cli.run("evaluate", cwd=workspace("trained")).stdout.splitlines()
     assert shown[0].split() == ["blackberry", "iphone", "sony"]
     assert shown[1].split() == ["method", *["PSNR", "SSIM", "MS-SSIM"] * 3]
     assert max(len(line) for line in shown[:6]) <= 100
