@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dpedkit.types import F32, F64, U8
+from dpedkit.types import F32, F64, U8, Bools
 
 MEASURES_VERSION = "1"
 """Raised whenever the same photo would give other numbers: what an older version measured is measured again."""
@@ -32,7 +32,7 @@ _SAMPLES = 150_000  # pixels behind clipping, means and hash: a share is known t
 _BLACK, _WHITE = 2, 253  # as the patches' scores have it
 
 _NOISE_PX = 500_000  # of the photo's own pixels
-_NOISE_BLOCK_PX = 16
+NOISE_BLOCK_PX = 16
 _FLATTEST = 0.1
 _FLATTEST_BIAS = 0.91  # a tenth of the blocks of pure noise lie below this share of its deviation
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
@@ -196,10 +196,47 @@ def flat_noise(gray: U8) -> float:
     axes, leaves 6 times the noise. Texture adds to that, so it is taken block by block and only the flattest tenth
     counts, with the bias that pure noise has there.
     """
-    block, (height, width) = _NOISE_BLOCK_PX, gray.shape
+    spread, unclipped = _noise_of_blocks(gray)
+    if not unclipped.any():
+        return 0.0
+    return float(np.quantile(spread[unclipped], _FLATTEST)) / _FLATTEST_BIAS
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseBlocks:
+    """A photo in blocks of `NOISE_BLOCK_PX`, from the top left corner; what is left over is not looked at.
+
+    noise      [rows, cols]  deviation of the luma's noise, of 255 levels, where a block is flat; texture adds to it
+    shades     [rows, cols]  deviation of the means of its squares of 4 x 4 px: what is there beside noise
+    unclipped  [rows, cols]  whether all its pixels lie between black and white
+    """
+
+    noise: F32
+    shades: F32
+    unclipped: Bools
+
+
+def noise_by_block(rgb: U8) -> NoiseBlocks:
+    """Measure the noise of a photo, uint8 [H, W, 3], block by block, as `flat_noise` does."""
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+    spread, unclipped = _noise_of_blocks(gray)
+    rows, cols = spread.shape
+    if not spread.size:
+        return NoiseBlocks(spread, spread, unclipped)
+    block, square = NOISE_BLOCK_PX, 4
+    inner = gray[: rows * block, : cols * block]
+    size = cols * block // square, rows * block // square
+    means = cv2.resize(inner.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    shades = means.reshape(rows, block // square, cols, block // square).std(axis=(1, 3))
+    return NoiseBlocks(spread, shades.astype(np.float32, copy=False), unclipped)
+
+
+def _noise_of_blocks(gray: U8) -> tuple[F32, Bools]:
+    """Return each block's deviation of noise, and whether it is unclipped [rows, cols]."""
+    block, (height, width) = NOISE_BLOCK_PX, gray.shape
     rows, cols = height // block, width // block
     if not rows or not cols:
-        return 0.0
+        return np.zeros((rows, cols), np.float32), np.zeros((rows, cols), np.bool_)
     gray = np.ascontiguousarray(gray[: rows * block, : cols * block])
     rough = cv2.filter2D(gray, cv2.CV_32F, _IMMERKAER)
     rough = np.abs(rough, out=rough).reshape(rows, block, cols, block)
@@ -207,15 +244,13 @@ def flat_noise(gray: U8) -> float:
     spread = inner.mean(axis=(1, 3)) * (math.sqrt(math.pi / 2) / 6)
     blocks = gray.reshape(rows, block, cols, block)
     # along the columns first: NumPy takes a row of them at a time
-    usable = (blocks.min(axis=1).min(axis=2) > _BLACK) & (blocks.max(axis=1).max(axis=2) < _WHITE)
-    if not usable.any():
-        return 0.0
-    return float(np.quantile(spread[usable], _FLATTEST)) / _FLATTEST_BIAS
+    unclipped = (blocks.min(axis=1).min(axis=2) > _BLACK) & (blocks.max(axis=1).max(axis=2) < _WHITE)
+    return spread.astype(np.float32, copy=False), unclipped
 
 
 def _noise(rgb: U8) -> float:
     """Return the deviation of the noise of a photo's own pixels, from rows of blocks that are spread over it."""
-    block, (height, width) = _NOISE_BLOCK_PX, rgb.shape[:2]
+    block, (height, width) = NOISE_BLOCK_PX, rgb.shape[:2]
     rows = height // block
     if not rows or width < block:
         return 0.0

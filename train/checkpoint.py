@@ -140,6 +140,8 @@ def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
     free = {
         "dpedkit",
         "torch",
+        "device",
+        "fast",
         "compute",
         "stamp",
         "recipe.summary",

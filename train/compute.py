@@ -42,6 +42,11 @@ class Compute:
     notes: tuple[str, ...] = ()
 
     @property
+    def fast(self) -> bool:
+        """Whether `--fast` was asked for, as far as it can be had."""
+        return self.half or self.compiled or self.kept_bytes > 0
+
+    @property
     def words(self) -> str:
         """The same in words."""
         parts = [str(self.device), "bfloat16" if self.half else "float32"]

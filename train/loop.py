@@ -209,6 +209,8 @@ def _config(
         "vgg": "no VGG" if vgg is None else vgg.name,
         "vgg_sha256": None if vgg is None else vgg.sha256,
         "for_results": vgg is None or vgg.for_results,
+        "device": str(compute.device),
+        "fast": compute.fast,
         "compute": compute.words,
         "dpedkit": version("dpedkit"),
         "torch": torch.__version__,

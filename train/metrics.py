@@ -8,6 +8,7 @@ Over a stack the plain functions pool the means before any logarithm or power, a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -24,6 +25,49 @@ _C2 = (0.03 * _PEAK) ** 2
 _WINDOW_PX = 11
 _SIGMA_PX = 1.5
 _SCALE_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """How close each picture of one stack is to its twin in another: what every score is made of.
+
+    squared_error  [B]        mean over the picture, on the [0, 255] scale
+    terms          [B, 5, 2]  SSIM and contrast-structure at each scale, means over the picture and its channels
+    """
+
+    squared_error: F64
+    terms: F64
+
+    @property
+    def psnr(self) -> F64:
+        """PSNR of each picture, dB [B]; inf where equal."""
+        return _decibels(self.squared_error)
+
+    @property
+    def ssim(self) -> F64:
+        """SSIM of each picture [B]."""
+        return self.terms[:, 0, 0]
+
+    @property
+    def ms_ssim(self) -> F64:
+        """Multi-scale SSIM of each picture [B]."""
+        return _multi_scale(self.terms)
+
+    def as_the_authors_report(self, batch: int = 50) -> tuple[float, float]:
+        """Return PSNR, dB, and MS-SSIM as DPED's code has them: pooled over each batch, averaged over whole batches.
+
+        What is left after the last whole batch does not count, as there; of fewer pictures all are one batch.
+        """
+        batch = min(batch, len(self.squared_error))
+        whole = len(self.squared_error) // batch
+        error = self.squared_error[: whole * batch].reshape(whole, batch).mean(axis=1)
+        terms = self.terms[: whole * batch].reshape(whole, batch, *self.terms.shape[1:]).mean(axis=1)
+        return float(_decibels(error).mean()), float(_multi_scale(terms).mean())
+
+
+def compare(a: Pictures, b: Pictures) -> Closeness:
+    """Measure all that the scores need, at once."""
+    return Closeness(_squared_error(a, b), _scale_terms(a, b))
 
 
 def psnr(a: Pictures, b: Pictures) -> float:

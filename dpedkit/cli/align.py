@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, marked, pass_app, table
+from dpedkit.cli.app import PARTLY_DONE, App, Command, cli, from_here, marked, pass_app, table
 from dpedkit.cli.options import chosen_workers, dry_run_option, workers_options
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def _align(app: App, workers: Workers, mode: Mode | None, dry_run: bool, *, with
         app.show(report, *parts)
     else:
         parts += [marked("no page", "red", f"{pair}: {why}") for pair, why in pages.failures.items()]
-        index = _from_here(pages.index)
+        index = from_here(pages.index)
         app.show({**asdict(report), "report": index, "pages": pages}, *parts, f"report: {index}")
     if not dry_run and not aligned and not report.done_before:
         return 1
@@ -120,11 +119,6 @@ def _compare(app: App, workers: Workers, limit: int | None) -> int:
         *(marked("failed", "red", f"{pair}: {why}") for pair, why in report.failures.items()),
     )
     return PARTLY_DONE if report.failures else 0
-
-
-def _from_here(path: Path) -> str:
-    """Return a path that leads there from the current folder, and is short where it can be."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _shown(value: float | None, pattern: str) -> str:

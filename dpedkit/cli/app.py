@@ -194,6 +194,11 @@ def listed(count: int, noun: str, names: Iterable[str] = (), most: int = 3) -> s
     return f"{count} {noun}{'' if count == 1 else 's'}" + (f": {shown}" if shown else "")
 
 
+def from_here(path: Path) -> str:
+    """Return a path that leads there from the current folder, and is short where it can be."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)

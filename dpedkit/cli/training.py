@@ -1,19 +1,14 @@
-"""dpedkit train, evaluate, enhance."""
+"""dpedkit train, recipes, enhance."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
 from dpedkit.cli.options import device_option, dry_run_option, find_model
-
-if TYPE_CHECKING:
-    from dpedkit.db import SplitName
-    from dpedkit.stages.evaluate import EvaluateReport, Protocol
 
 
 @cli.command()
@@ -141,43 +136,6 @@ def recipes(app: App, name: str | None, schema: bool) -> int:
 
 
 @cli.command()
-@click.option("--phone", "phones", multiple=True, help="Only this phone; may be given again.")
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test"]),
-    default="test",
-    show_default=True,
-    help="Which shots to score on; no network has learnt from those of test.",
-)
-@click.option(
-    "--protocol",
-    type=click.Choice(["patches", "photos"]),
-    default="patches",
-    show_default=True,
-    help="Enhance each patch by itself (as in the paper), or whole photos.",
-)
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table there too.")
-@pass_app
-def evaluate(app: App, phones: tuple[str, ...], split: SplitName, protocol: Protocol, csv_file: Path | None) -> None:
-    """Score the phone's own photos, two fitted colour baselines and every finished run.
-
-    \b
-    dpedkit evaluate
-    dpedkit evaluate --phone sony --protocol photos --csv scores.csv
-    """
-    from dpedkit.stages.evaluate import evaluate as score
-
-    report = score(app.workspace, phones=phones, split=split, protocol=protocol, progress=app.progress())
-    scores = table("phone", "method", "PSNR", "SSIM", "MS-SSIM", "photos", "patches", "")
-    for row in report.scores:
-        numbers = f"{row.psnr:.2f}", f"{row.ssim:.4f}", f"{row.ms_ssim:.4f}"
-        scores.add_row(row.phone, row.name, *numbers, str(row.photos), str(row.patches), row.note)
-    if csv_file is not None:
-        _write_csv(csv_file, report)
-    app.show(report, scores, report.how)
-
-
-@cli.command()
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model",
@@ -230,18 +188,3 @@ def _pairs(overrides: tuple[str, ...]) -> dict[str, str]:
         if "=" not in override:
             raise click.BadParameter(f"{override!r} is not KEY=VALUE", param_hint="--set")
     return dict(override.split("=", 1) for override in overrides)
-
-
-def _write_csv(path: Path, report: EvaluateReport) -> None:
-    import csv
-    import io
-
-    from dpedkit.files import write_atomic
-
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["phone", "method", "split", "protocol", "psnr", "ssim", "ms_ssim", "photos", "patches", "note"])
-    for row in report.scores:
-        numbers = row.psnr, row.ssim, row.ms_ssim, row.photos, row.patches
-        writer.writerow([row.phone, row.name, report.split, report.protocol, *numbers, row.note])
-    write_atomic(path, text.getvalue().encode())

@@ -18,13 +18,14 @@ _COLORS = ("#2f6f8f", "#c8663a", "#5b8c5a", "#7d5ba6")
 
 
 def line_chart(series: Series, *, x: str, y: str, log: bool = False) -> str:
-    """Draw lines: name -> (xs, ys); a short one gets its points marked."""
+    """Draw lines: name -> (xs, ys); a short one gets its points marked, an empty one keeps its colour from others."""
     figure, axes = _canvas(x, y)
     for color, (name, (xs, ys)) in zip(_COLORS * len(series), series.items(), strict=False):
-        axes.plot(xs, ys, color=color, label=name, linewidth=1.5, marker="o" if len(xs) < 30 else "", markersize=3)
+        if len(xs):
+            axes.plot(xs, ys, color=color, label=name, linewidth=1.5, marker="o" if len(xs) < 30 else "", markersize=3)
     if log:
         axes.set_yscale("log")
-    if series:
+    if any(len(xs) for xs, _ in series.values()):
         axes.legend(frameon=False, fontsize=8)
     return _svg(figure)
 
@@ -49,7 +50,7 @@ def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 

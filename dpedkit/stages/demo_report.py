@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dpedkit.align import Alignment, resample_dslr
 from dpedkit.db import Corpus, open_corpus
 from dpedkit.images import read_rgb
 from dpedkit.stages.charts import Series, histogram, line_chart
 from dpedkit.stages.evaluate import EvaluateReport
 from dpedkit.stages.frames import rows
+from dpedkit.stages.held_out import dslr_on_phone
 from dpedkit.stages.rehearsal import AlignmentError
 from dpedkit.stages.report import Chart, Picture, Report, ScoreRow, Verdict, make_picture, write_report
 from dpedkit.train.runlog import read_log
@@ -97,8 +97,7 @@ def _pictures(workspace: Workspace, corpus: Corpus, enhanced: Mapping[str, Mappi
         mine = pairs[(pairs["phone"] == phone) & (pairs["status"] == "aligned") & pairs["shot"].isin(list(results))]
         for pair in rows(mine.head(_PICTURES_PER_PHONE)):
             own = read_rgb(workspace.root / pair.phone_path)
-            alignment = Alignment.from_dict(corpus.alignment_model(pair.alignment))
-            dslr, covered = resample_dslr(own.shape, read_rgb(workspace.root / pair.dslr_path), alignment)
+            dslr, covered = dslr_on_phone(workspace, corpus, pair, own.shape)
             dslr[~covered] = _OUTSIDE
             views = {phone: own, "enhanced": read_rgb(results[pair.shot]), "DSLR": dslr}
             pictures.append(make_picture(f"{phone}, shot {pair.shot}", views))

@@ -1,29 +1,26 @@
-"""Score the phone's own photos, fitted colour baselines and trained runs against the DSLR's."""
+"""Score the phone's own photos, fitted baselines, trained runs and pictures made elsewhere against the DSLR's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import pandas as pd
-
-from dpedkit.db import Corpus, ScoreRecord, SplitName, open_corpus, open_shard, using_shards
-from dpedkit.errors import CorpusError
-from dpedkit.images import read_rgb
+from dpedkit.db import ScoreRecord, SplitName, open_corpus, using_shards
+from dpedkit.errors import ImageError, UsageError
 from dpedkit.progress import Progress
-from dpedkit.stages.frames import rows
-from dpedkit.train import enhance, load_generator
-from dpedkit.train.baselines import fit_gain_offset, fit_matrix_curve
-from dpedkit.train.metrics import ms_ssim_per_image, psnr, ssim
-from dpedkit.types import F64, U8
+from dpedkit.stages.held_out import HeldOutPhotos, find_held_out
+from dpedkit.stages.methods import PHONE, Kind, Method, all_methods
+from dpedkit.stages.published import Published, published
+from dpedkit.stages.score_table import METRICS, Estimate, Scored, estimate
+from dpedkit.train.bootstrap import FEWEST
+from dpedkit.train.metrics import Closeness, compare
 from dpedkit.workspace import Workspace
 
+__all__ = ["METRICS", "EvaluateReport", "Protocol", "Score", "evaluate"]
+
 Protocol = Literal["patches", "photos"]
-Kind = Literal["phone", "baseline", "run"]
 
 PROTOCOLS: dict[Protocol, str] = {
     "patches": "each patch enhanced by itself, as in the DPED paper",
@@ -36,30 +33,54 @@ PROTOCOL_LINE = "PSNR (dB), SSIM and MS-SSIM on RGB clipped to 0-255, per patch,
 class Score:
     """One row of the table.
 
-    name      "phone" (its own photo), a fitted baseline, or a run
-    by_photo  shot -> mean PSNR of its patches, dB
-    note      "not for results" and the like
+    name             "phone" (its own photo), a fitted baseline, a run, or pictures made elsewhere
+    photos           how many of the split's `of_photos` it was scored on; 0 where patches came without their photos
+    psnr_authors     PSNR, dB, and MS-SSIM as DPED's code reports them: pooled over batches of 50 patches
+    estimates        psnr, ssim, ms_ssim with their intervals
+    over_phone       the same of its differences from the phone's own photo, on the same photos; {} for that itself
+    over_baseline    ... from the best fitted baseline; {} for the phone's photo and for that itself
+    over_run         ... from the run that was asked for, likewise; {} where none was
+    by_photo         shot -> mean PSNR of its patches, dB
+    note             "not for results" and the like
+    published        what was published for the same method and phone, measured on other photos
     """
 
     name: str
     kind: Kind
     phone: str
+    recipe: str
     psnr: float
     ssim: float
     ms_ssim: float
     photos: int
+    of_photos: int
     patches: int
+    psnr_authors: float
+    ms_ssim_authors: float
+    estimates: dict[str, Estimate]
+    over_phone: dict[str, Estimate]
+    over_baseline: dict[str, Estimate]
+    over_run: dict[str, Estimate]
     by_photo: dict[str, float]
     note: str
+    published: Published | None
 
 
 @dataclass(slots=True)
 class EvaluateReport:
-    """The table, and under which protocol it was made."""
+    """The table, and under which protocol it was made.
+
+    baseline   phone -> its best fitted baseline, by PSNR
+    intervals  phone -> what its intervals are made of, or why there are none
+    problems   pictures made elsewhere that could not be scored, each with why
+    """
 
     split: str
     protocol: Protocol
     scores: list[Score] = field(default_factory=list)
+    baseline: dict[str, str] = field(default_factory=dict)
+    intervals: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
 
     @property
     def how(self) -> str:
@@ -67,127 +88,140 @@ class EvaluateReport:
         return f"{PROTOCOL_LINE}; {self.split} split, {PROTOCOLS[self.protocol]}"
 
 
-@dataclass(frozen=True)
-class _Method:
-    """Something that makes a better photo out of a photo; `apply` takes and returns uint8 [H, W, 3] of any size."""
-
-    name: str
-    kind: Kind
-    apply: Callable[[U8], U8]
-    note: str
-
-
-@dataclass(frozen=True)
-class _TestPhoto:
-    """One held-out photo: its pixels, and its kept patches with the DSLR's at the same places."""
-
-    shot: str
-    rgb: U8
-    xy: Sequence[tuple[int, int]]
-    size: int
-    dslr: U8
-
-
 def evaluate(
-    workspace: Workspace, *, phones: Sequence[str], split: SplitName, protocol: Protocol, progress: Progress
+    workspace: Workspace,
+    *,
+    phones: Sequence[str],
+    split: SplitName,
+    protocol: Protocol,
+    progress: Progress,
+    runs: Sequence[str] = (),
+    externals: Sequence[tuple[str, Path]] = (),
+    device: str = "auto",
+    against: str = "",
 ) -> EvaluateReport:
     """Score every method on every phone's photos of one split, and record the scores.
 
-    phones  those to score; empty: all that have patches
+    phones     those to score; empty: all that have patches
+    runs       those to score, finished or not; empty: all that are finished
+    externals  name and folder of pictures that were made elsewhere; see `methods.Elsewhere`
+    against    one of the runs, which the other runs and pictures are compared with
 
     Raises:
-        CorpusError: there are no patches in this split.
+        CorpusError: there are no patches in this split, or no photos where whole ones are asked for.
+        UsageError: pictures made elsewhere whose name is taken, or whose folder holds none of the photos.
     """
     report = EvaluateReport(split, protocol)
     with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
-        patches = corpus.patches()
-        held_out = patches[patches["keep"] & (patches["split"] == split)]
-        names = sorted(set(held_out["phone"]))
-        if missing := sorted(set(phones) - set(names)):
-            raise CorpusError(
-                f"no patches of {', '.join(missing)} in the {split} split",
-                f"phones with patches: {', '.join(names) or 'none'}",
+        held_out, names = find_held_out(corpus, split, phones)
+        for phone in names:
+            photos = HeldOutPhotos(workspace, corpus, held_out, phone)
+            methods = all_methods(
+                workspace, corpus, phone, photos.paths, progress, runs=runs, externals=externals, device=device
             )
-        if not names:
-            raise CorpusError(f"no patches in the {split} split", "cut some first: `dpedkit build-patches`")
-        for phone in phones or names:
-            photos = list(_test_photos(workspace, corpus, held_out[held_out["phone"] == phone], phone))
-            methods = list(_methods(workspace, corpus, phone, progress))
-            progress.start(f"evaluate {phone}", len(methods))
-            for method in methods:
-                report.scores.append(_score(method, phone, photos, protocol))
-                progress.advance(note=method.name)
-            progress.done(f"{len(methods)} methods on {len(photos)} photos")
+            scored = _score_all(methods, photos, phone, protocol, progress, report.problems)
+            _add_scores(report, scored, methods, phone, photos, against)
+        for name, folder in externals:
+            if all(score.name != name for score in report.scores):
+                raise UsageError(
+                    f"--external {name}={folder}: no picture of the {split} split's photos could be scored",
+                    report.problems[0] if report.problems else "name each picture as the photo that it was made of",
+                )
         corpus.store.add_scores([_row(score, split, protocol) for score in report.scores])
     return report
 
 
-def _methods(workspace: Workspace, corpus: Corpus, phone: str, progress: Progress) -> Iterator[_Method]:
-    yield _Method("phone", "phone", lambda rgb: rgb, "its own photo")
-    training = corpus.pair_source(phone, "train")
-    for fit in (fit_gain_offset, fit_matrix_curve):
-        baseline = fit(training)
-        yield _Method(baseline.name, "baseline", baseline, "fitted on the training split")
-    runs = corpus.runs()
-    for run in rows(runs[(runs["phone"] == phone) & (runs["status"] == "done")]):
-        if not (workspace.runs / run.run).is_dir():  # runs are large, and people make room
-            progress.say(f"run {run.run}: its folder is gone, so it is left out")
+def _score_all(
+    methods: Sequence[Method],
+    photos: HeldOutPhotos,
+    phone: str,
+    protocol: Protocol,
+    progress: Progress,
+    problems: list[str],
+) -> dict[str, dict[str, Closeness]]:
+    """Return method -> shot -> how close its patches are; pixels of no more than one photo are held at a time."""
+    scored: dict[str, dict[str, Closeness]] = {method.name: {} for method in methods}
+    progress.start(f"evaluate {phone}", len(photos))
+    for photo in photos:
+        for method in methods:
+            try:
+                ours = photo.cut(method.whole(photo)) if protocol == "photos" else method.patches(photo)
+            except ImageError as error:
+                if method.kind != "external":
+                    raise
+                problems.append(error.cause)
+            else:
+                scored[method.name][photo.shot] = compare(ours, photo.dslr)
+        progress.advance(note=photo.shot)
+    progress.done(f"{len(methods)} methods on {len(photos)} photos")
+    return scored
+
+
+def _add_scores(
+    report: EvaluateReport,
+    scored: dict[str, dict[str, Closeness]],
+    methods: Sequence[Method],
+    phone: str,
+    photos: HeldOutPhotos,
+    against: str,
+) -> None:
+    """Turn what was measured for one phone into rows of the table."""
+    table = Scored(scored, by_photo=photos.has_photos)
+    best = max((m.name for m in methods if m.kind == "baseline"), key=table.mean_psnr)
+    report.baseline[phone] = best
+    report.intervals[phone] = _why(len(photos), by_photo=photos.has_photos)
+    for method in methods:
+        mine = scored[method.name]
+        if not mine:
             continue
-        generator = load_generator(workspace.runs / run.run)
-        yield _Method(run.run, "run", partial(enhance, generator), run.config["stamp"])
-
-
-def _test_photos(workspace: Workspace, corpus: Corpus, patches: pd.DataFrame, phone: str) -> Iterator[_TestPhoto]:
-    photos = corpus.photos()
-    paths = photos[(photos["device"] == phone) & photos["picture"]].set_index("shot")["path"]
-    limit_px = int(workspace.settings.images.limit_mp * 1e6)
-    for shot, mine in patches.groupby("shot"):
-        dslr = np.concatenate(
-            [
-                open_shard(corpus.shard_folder, str(shard))[rows["row"].to_numpy(), 1]
-                for shard, rows in mine.groupby("shard")
-            ]
+        others = _others(method, best, against)
+        made = estimate(table, method.name, list(others.values()))
+        over = dict(zip(others, made.over, strict=True))
+        psnr_authors, ms_ssim_authors = table.as_the_authors_report(method.name)
+        missing = len(mine) < len(photos)
+        note = f"{len(mine)} of {len(photos)} photos; {method.note}" if missing else method.note
+        report.scores.append(
+            Score(
+                name=method.name,
+                kind=method.kind,
+                phone=phone,
+                recipe=method.recipe,
+                **{metric: made.own[metric].value for metric in METRICS},
+                photos=len(mine) if photos.has_photos else 0,
+                of_photos=len(photos) if photos.has_photos else 0,
+                patches=sum(len(close.squared_error) for close in mine.values()),
+                psnr_authors=psnr_authors,
+                ms_ssim_authors=ms_ssim_authors,
+                estimates=made.own,
+                over_phone=over.get("phone", {}),
+                over_baseline=over.get("baseline", {}),
+                over_run=over.get("run", {}),
+                by_photo={shot: float(close.psnr.mean()) for shot, close in mine.items()},
+                note=note,
+                published=published(
+                    phone, recipe=method.recipe, external=method.name if method.kind == "external" else ""
+                ),
+            )
         )
-        in_order = pd.concat([rows for _, rows in mine.groupby("shard")])
-        xy = list(zip(in_order["x"].tolist(), in_order["y"].tolist(), strict=True))
-        rgb = read_rgb(workspace.root / Path(paths[shot]), limit_px=limit_px)
-        yield _TestPhoto(str(shot), rgb, xy, int(in_order["size"].iloc[0]), dslr)
 
 
-def _score(method: _Method, phone: str, photos: Sequence[_TestPhoto], protocol: Protocol) -> Score:
-    values = {photo.shot: _measure(_apply(method, photo, protocol), photo.dslr) for photo in photos}
-    mean_psnr, mean_ssim, mean_ms_ssim = np.concatenate(list(values.values())).mean(axis=0).tolist()
-    return Score(
-        name=method.name,
-        kind=method.kind,
-        phone=phone,
-        psnr=mean_psnr,
-        ssim=mean_ssim,
-        ms_ssim=mean_ms_ssim,
-        photos=len(photos),
-        patches=sum(len(measured) for measured in values.values()),
-        by_photo={shot: float(measured[:, 0].mean()) for shot, measured in values.items()},
-        note=method.note,
-    )
+def _others(method: Method, baseline: str, run: str) -> dict[str, str]:
+    """Return what a method is compared with: the part that the other plays, and its name."""
+    others = {"phone": PHONE, "baseline": baseline, "run": run}
+    if method.kind == "phone":
+        return {}
+    if method.kind == "baseline":
+        del others["run"]
+    return {part: name for part, name in others.items() if name not in ("", method.name)}
 
 
-def _apply(method: _Method, photo: _TestPhoto, protocol: Protocol) -> U8:
-    """Return the method's version of a photo's patches [N, S, S, 3]."""
-    if protocol == "photos":
-        return _cut(method.apply(photo.rgb), photo)
-    return np.stack([method.apply(patch) for patch in _cut(photo.rgb, photo)])
-
-
-def _cut(rgb: U8, photo: _TestPhoto) -> U8:
-    return np.stack([rgb[y : y + photo.size, x : x + photo.size] for x, y in photo.xy])
-
-
-def _measure(ours: U8, dslr: U8) -> F64:
-    """Return [N, 3]: PSNR, SSIM and MS-SSIM of each patch."""
-    pairs = list(zip(ours, dslr, strict=True))
-    return np.column_stack(
-        [[psnr(a, b) for a, b in pairs], [ssim(a, b) for a, b in pairs], ms_ssim_per_image(ours, dslr)]
-    )
+def _why(photos: int, *, by_photo: bool) -> str:
+    """Say what the intervals are made of, or why there are none."""
+    if not by_photo:
+        return "95% intervals, resampled by patch, since it is not known which are of one photo: they are too narrow"
+    if photos < FEWEST:
+        return f"no intervals: {photos} photo{'s' * (photos > 1)}, and fewer than {FEWEST} say too little of others"
+    return f"95% intervals: 10,000 bootstrap resamples of {photos} photos, each with all its patches"
 
 
 def _row(score: Score, split: SplitName, protocol: Protocol) -> ScoreRecord:

@@ -84,26 +84,27 @@ def write_report(path: Path, report: Report) -> None:
 def make_picture(caption: str, views: Mapping[str, U8]) -> Picture:
     """Lay equally large views side by side, with the detail that has the most structure in the last of them."""
     *_, reference = views.values()
-    y, x = _liveliest(reference)
+    y, x = liveliest(reference, _DETAIL_PX)
     detail = {name: view[y : y + _DETAIL_PX, x : x + _DETAIL_PX] for name, view in views.items()}
     return Picture(
         caption,
-        [(name, _data_uri(shrink(view, _WHOLE_PX))) for name, view in views.items()],
-        [(name, _data_uri(view)) for name, view in detail.items()],
+        [(name, data_uri(shrink(view, _WHOLE_PX))) for name, view in views.items()],
+        [(name, data_uri(view)) for name, view in detail.items()],
     )
 
 
-def _liveliest(rgb: U8) -> tuple[int, int]:
+def liveliest(rgb: U8, side_px: int) -> tuple[int, int]:
     """Return (y, x) of the square with the strongest gradients."""
     gray = rgb.astype(np.float32).mean(axis=2)
     energy = np.abs(np.diff(gray, axis=0, append=gray[-1:])) + np.abs(np.diff(gray, axis=1, append=gray[:, -1:]))
     total = np.pad(energy.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))  # sums of squares by four look-ups
-    side = min(_DETAIL_PX, *gray.shape)
+    side = min(side_px, *gray.shape)
     sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
     y, x = np.unravel_index(int(sums.argmax()), sums.shape)
     return int(y), int(x)
 
 
-def _data_uri(rgb: U8) -> str:
+def data_uri(rgb: U8) -> str:
+    """Return a picture, uint8 [H, W, 3], as a JPEG that stands in the page itself."""
     jpeg = encode_jpeg(np.ascontiguousarray(rgb), quality=90, subsampling="4:4:4")
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine, mount, set_scale
+from judged_corpus import make_given, make_judged
 
 STAGES = {
     "captured": [["init", ".", "--rig", "simulated"], ["capture", "--shots", "4", "--scene", "yard"]],
@@ -59,6 +60,18 @@ def finished(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Call
 def workspace(finished: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
     """Return a copy of such a workspace for this test alone."""
     return lambda stage: copy_workspace(finished(stage), tmp_path / "ws")
+
+
+@pytest.fixture(scope="session")
+def judged(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with seven photos to judge on and a run, to be left as it is but for its scores."""
+    return make_judged(cli, tmp_path_factory.mktemp("judged"))
+
+
+@pytest.fixture(scope="session")
+def given_patches(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with patches that came without photos, to be left as it is but for its scores."""
+    return make_given(cli, tmp_path_factory.mktemp("given"))
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""dpedkit train, evaluate, enhance."""
+"""dpedkit train, recipes, enhance."""
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import signal
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from command_line import CommandLine, tree
 from PIL import Image
 
@@ -66,47 +64,6 @@ def test_a_stopped_run_goes_on_to_the_same_end(cli: CommandLine, workspace: Stag
     for name in ("last.safetensors", "best.safetensors"):
         assert tree(root / "runs")[f"iphone-small/{name}"] == tree(undisturbed / "runs")[f"iphone-small/{name}"]
     assert "no unfinished small run" in cli.error(*TRAIN, "--resume", cwd=root, code=2)
-
-
-def test_table_json_and_csv_of_evaluate_agree(cli: CommandLine, workspace: Stages, tmp_path: Path) -> None:
-    root = workspace("trained")
-    report = cli.json("evaluate", "--phone", "iphone", "--csv", tmp_path / "scores.csv", cwd=root)
-    with (tmp_path / "scores.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    table = cli.run("evaluate", "--phone", "iphone", cwd=root).stdout.splitlines()
-    assert len(rows) == len(report["scores"]) == len(table) - 2
-    for score, row, line in zip(report["scores"], rows, table[1:], strict=False):
-        assert (row["phone"], row["method"]) == (score["phone"], score["name"])
-        assert line.split()[0] == score["phone"]
-        for key in ("psnr", "ssim", "ms_ssim", "photos", "patches"):
-            assert float(row[key]) == score[key]
-        shown = f"{score['psnr']:.2f}", f"{score['ssim']:.4f}", f"{score['ms_ssim']:.4f}"
-        assert "  ".join(shown) in line
-    with open_corpus(root) as corpus:
-        stored = corpus.scores()
-    assert set(zip(stored["phone"], stored["name"], stored["psnr"], strict=True)) == {
-        (score["phone"], score["name"], score["psnr"]) for score in report["scores"]
-    }
-
-
-def test_the_phones_own_score_is_what_the_pixels_say(cli: CommandLine, workspace: Stages) -> None:
-    root = workspace("patched")
-    report = cli.json("evaluate", "--phone", "iphone", "--split", "val", cwd=root)
-    own = next(score for score in report["scores"] if score["name"] == "phone")
-    with open_corpus(root) as corpus:
-        pairs = corpus.pair_source("iphone", "val")
-        phone, dslr = pairs.read_batch(np.arange(len(pairs)))
-    error = ((phone.astype(np.float64) - dslr) ** 2).mean(axis=(1, 2, 3))
-    assert own["patches"] == len(pairs)
-    assert own["psnr"] == pytest.approx(float((10 * np.log10(255**2 / error)).mean()), abs=1e-6)
-
-
-def test_a_run_that_was_deleted_is_left_out(cli: CommandLine, workspace: Stages) -> None:
-    root = workspace("trained")
-    shutil.rmtree(root / "runs" / "iphone-small")
-    done = cli.run("evaluate", "--phone", "iphone", "--split", "val", cwd=root)
-    assert "run iphone-small: its folder is gone, so it is left out" in done.stderr
-    assert "iphone-small" not in done.stdout
 
 
 def phone_photo(root: Path, name: str = "iphone") -> Path:

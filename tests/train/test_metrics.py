@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from dpedkit.train.metrics import ms_ssim, ms_ssim_per_image, psnr, psnr_per_image, ssim
+from dpedkit.train.metrics import compare, ms_ssim, ms_ssim_per_image, psnr, psnr_per_image, ssim
 from dpedkit.types import U8
 
 
@@ -84,3 +84,22 @@ def test_wrong_shapes_and_types_are_quoted() -> None:
 def test_metrics_load_without_torch() -> None:
     code = "import sys, dpedkit.train, dpedkit.train.metrics, dpedkit.train.recipe; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_all_at_once_is_each_by_itself() -> None:
+    pairs = [noisy_pair(40, 50, noise) for noise in (4.0, 15.0, 30.0)]
+    a, b = (np.stack(side) for side in zip(*pairs, strict=True))
+    close = compare(a, b)
+    np.testing.assert_allclose(close.psnr, [psnr(x, y) for x, y in pairs])
+    np.testing.assert_allclose(close.ssim, [ssim(x, y) for x, y in pairs])
+    np.testing.assert_allclose(close.ms_ssim, [ms_ssim(x, y) for x, y in pairs])
+
+
+def test_the_authors_way_pools_each_batch_and_leaves_out_the_rest() -> None:
+    pairs = [noisy_pair(40, 50, noise) for noise in (4.0, 30.0, 8.0, 50.0, 90.0)]
+    a, b = (np.stack(side) for side in zip(*pairs, strict=True))
+    close = compare(a, b)
+    by_hand = [(metric(a[:2], b[:2]) + metric(a[2:4], b[2:4])) / 2 for metric in (psnr, ms_ssim)]
+    assert close.as_the_authors_report(batch=2) == pytest.approx(by_hand)
+    assert close.as_the_authors_report() == pytest.approx((psnr(a, b), ms_ssim(a, b)))
+    assert close.as_the_authors_report()[0] < close.psnr.mean() - 1
