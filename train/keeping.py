@@ -38,11 +38,12 @@ class Keeper:
         Raises:
             TrainError: it already holds a run.
         """
+        if not self._compute.processes.is_first:
+            return
         if self.last.exists():
             raise TrainError(f"{self._run} already holds a run", "go on with --resume, or choose another folder")
-        if self._compute.processes.is_first:
-            _make(self._run)
-            write_atomic(self._run / "config.json", f"{json.dumps(self._config, indent=2)}\n".encode())
+        _make(self._run)
+        write_atomic(self._run / "config.json", f"{json.dumps(self._config, indent=2)}\n".encode())
         self.save()
 
     def go_on(self) -> None:

@@ -42,9 +42,14 @@ class Processes:
         return slice(self.rank * size // self.count, (self.rank + 1) * size // self.count)
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Return the sum of what every process has here."""
+        """Return the sum of what every process has here.
+
+        Raises:
+            TrainError: another process has ended.
+        """
         if self.count > 1:
-            distributed.all_reduce(values)
+            with _others_there():
+                distributed.all_reduce(values)
         return values
 
     def add_up_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -61,15 +66,24 @@ class Processes:
         return bool(self.add_up(torch.tensor(float(here), device=self.device or "cpu")))
 
     def told(self, value: Any) -> Any:
-        """Return what the first process has here."""
+        """Return what the first process has here; raises as `add_up` does."""
         if self.count == 1:
             return value
         box = [value]
-        distributed.broadcast_object_list(box)
+        with _others_there():
+            distributed.broadcast_object_list(box)
         return box[0]
 
 
 ALONE = Processes()
+
+
+@contextmanager
+def _others_there() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # a backend's own words are of sockets
+        raise TrainError("another of the processes has ended", "see what it said") from error
 
 
 @contextmanager

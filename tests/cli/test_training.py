@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from command_line import CommandLine, tree
 from PIL import Image
 
 from dpedkit.db import open_corpus
 from dpedkit.images import read_photo, read_rgb
+from dpedkit.train.runlog import read_log
 
 Stages = Callable[[str], Path]
 
@@ -40,6 +44,33 @@ def test_a_dry_run_of_train_writes_nothing(cli: CommandLine, workspace: Stages) 
     plan = cli.json("train", "--phone", "sony", "--recipe", "small", "--dry-run", cwd=root)
     assert (plan["run"], plan["iterations"]) == ("sony-small", 600)
     assert tree(root) == before
+
+
+def test_processes_that_torchrun_starts_train_what_one_does(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    words = [*TRAIN[:5], "--set", "iterations=6", "--set", "eval_every=3", "--micro-batch", "1", "--tensorboard"]
+    cli.run(*words, cwd=root)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    shared = subprocess.run(
+        [*command, "-m", "dpedkit", *words],
+        cwd=root,
+        env=cli.environment | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert not shared.returncode, shared.stderr
+    assert shared.stdout.count("run iphone-small-2: validation PSNR") == 1
+    one, two = (read_log(root / "runs" / name / "log.jsonl") for name in ("iphone-small", "iphone-small-2"))
+    assert len(one) == len(two) == 6
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    status = cli.json("status", cwd=root)
+    assert status["runs"] == {"iphone-small": "done", "iphone-small-2": "done"}
+    assert list((root / "runs" / "iphone-small-2" / "tensorboard").iterdir())
+    config = json.loads((root / "runs" / "iphone-small-2" / "config.json").read_text())
+    assert config["compute"] == "cpu, float32, 1 patches at a time, 2 processes"
 
 
 def test_a_stopped_run_goes_on_to_the_same_end(cli: CommandLine, workspace: Stages, tmp_path: Path) -> None:
