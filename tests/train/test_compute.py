@@ -21,7 +21,7 @@ from dpedkit.train.batches import ALL, Batch, Batches
 from dpedkit.train.compute import Compute
 from dpedkit.train.loop import fresh_state
 from dpedkit.train.losses import LossWeights
-from dpedkit.train.networks import InstanceNorm
+from dpedkit.train.networks import ENHANCERS, InstanceNorm
 from dpedkit.train.runlog import read_log
 from dpedkit.train.steps import Steps
 from dpedkit.train.vgg import Vgg19, load_vgg
@@ -165,6 +165,17 @@ def test_compiled_and_in_bfloat16_is_the_same_step_but_for_digits() -> None:
     ours, theirs = (torch.cat([each[name].flatten() for name in plain]) for each in (half, plain))
     assert nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.98
     assert not torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", sorted(ENHANCERS))
+def test_in_bfloat16_pixels_are_still_float32s(kind: str) -> None:
+    network = ENHANCERS[kind]()
+    rgb = torch.rand((1, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        half, whole = replace(PLAIN, half=True).forward(network)(rgb), network(rgb)
+    assert half.dtype == torch.float32
+    assert 0 < (half - whole).abs().max() < 0.02
+    assert not torch.equal(half, half.bfloat16().float())  # finer than bfloat16 can say
 
 
 def test_fast_says_what_it_is_and_trains(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import Conv, Linear, initialise_uniformly
+from dpedkit.train.networks.layers import Conv, Linear, in_float32, initialise_uniformly
 
 _SMALLEST_PX = 5  # that the first convolution can look at
 
@@ -61,6 +61,7 @@ class Csrnet(Enhancer):
     def retouch(self, layer: int, x: Tensor, told: Tensor) -> Tensor:
         """Run one of the 1x1 convolutions; all but the last end with a ReLU."""
         gain, offset = self.gains[layer](told)[:, :, None, None], self.offsets[layer](told)[:, :, None, None]
-        x = self.retouches[layer](x)
+        last = layer + 1 == len(self.retouches)
+        x = in_float32(self.retouches[layer], x) if last else self.retouches[layer](x)
         x = x * gain + offset + x
-        return functional.relu(x) if layer + 1 < len(self.retouches) else x
+        return x if last else functional.relu(x)

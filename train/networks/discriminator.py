@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dpedkit.train.networks.layers import InstanceNorm, Linear, SameConv, initialise
+from dpedkit.train.networks.layers import InstanceNorm, Linear, SameConv, in_float32, initialise
 
 _CHANNELS = (48, 128, 192, 192, 128)  # of the convolutions
 _KERNELS = (11, 5, 3, 3, 3)
@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
             x = norm(functional.leaky_relu(conv(x), _LEAK))
         x = x.permute(0, 2, 3, 1).flatten(1)  # rows, columns, channels: the order of the authors' matrix
         x = functional.leaky_relu(self.hidden(x), _LEAK)
-        return torch.softmax(self.verdict(x).float(), dim=1)
+        return torch.softmax(in_float32(self.verdict, x), dim=1)
 
 
 def to_gray(rgb: Tensor) -> Tensor:

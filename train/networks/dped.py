@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import InstanceNorm, SameConv, initialise
+from dpedkit.train.networks.layers import InstanceNorm, SameConv, in_float32, initialise
 from dpedkit.types import F64
 
 SPREAD, MIDDLE = 0.58, 0.5  # pixels are tanh(x) * SPREAD + MIDDLE
@@ -61,7 +61,7 @@ class Generator(Enhancer):
             x = block(x)
         x = functional.relu(self.refine1(x))
         x = functional.relu(self.refine2(x))
-        return self.squash(self.to_rgb(x))
+        return self.squash(in_float32(self.to_rgb, x))
 
     @staticmethod
     def squash(x: Tensor) -> Tensor:

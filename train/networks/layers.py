@@ -94,6 +94,17 @@ class Linear(nn.Linear):
         """Leave the parameters alone."""
 
 
+def in_float32(layer: nn.Module, x: Tensor) -> Tensor:
+    """Run a network's last layer: in float32, also where autocast lets the others run in bfloat16.
+
+    A pixel has 256 levels, and bfloat16 has no more between 0.5 and 1 than 128.
+    """
+    if not torch.is_autocast_enabled(x.device.type):
+        return layer(x)  # type: ignore[no-any-return]
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())  # type: ignore[no-any-return]
+
+
 def initialise(network: nn.Module, rng: torch.Generator | None = None) -> None:
     """Draw every kernel and matrix from a normal of sigma 0.01 cut at 2 sigma; biases 0.01, scales 1, shifts 0."""
     rng = torch.Generator().manual_seed(0) if rng is None else rng

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import Conv, initialise_uniformly
+from dpedkit.train.networks.layers import Conv, in_float32, initialise_uniformly
 
 _EPS = 1e-6
 
@@ -54,7 +54,7 @@ class Nafnet(Enhancer):
         x = self.middle(x)
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(functional.pixel_shuffle(up(x), 2) + skips.pop())
-        enhanced: Tensor = self.ending(x)[:, :, :height, :width] + rgb
+        enhanced: Tensor = in_float32(self.ending, x)[:, :, :height, :width] + rgb
         return enhanced
 
 

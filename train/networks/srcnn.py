@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dpedkit.train.networks.enhancer import Enhancer
-from dpedkit.train.networks.layers import SameConv
+from dpedkit.train.networks.layers import SameConv, in_float32
 
 _SIGMA = 1e-3  # of the first weights, as in the paper
 
@@ -35,4 +35,4 @@ class Srcnn(Enhancer):
     def forward(self, rgb: Tensor) -> Tensor:
         """Return the enhanced [B, 3, H, W]."""
         x = functional.relu(self.extract(rgb))
-        return self.rebuild(functional.relu(self.map(x)))  # type: ignore[no-any-return]
+        return in_float32(self.rebuild, functional.relu(self.map(x)))
