@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dpedkit.errors import SettingsError
 from dpedkit.files import storage_error
+from dpedkit.types import Json
 
 
 class Table(BaseModel):
@@ -106,3 +107,12 @@ def _keys_at(model: type[BaseModel], place: Iterable[int | str]) -> list[str]:
                 inner = [field.annotation, *get_args(field.annotation)]
                 model = next((t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)), model)
     return sorted(field.alias or key for key, field in model.model_fields.items())
+
+
+def leaves(table: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested tables by their dotted keys."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

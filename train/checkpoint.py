@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dpedkit.errors import TrainError, WeightsError
 from dpedkit.files import write_atomic
+from dpedkit.settings import leaves
 from dpedkit.train.networks import Discriminator, Enhancer
 from dpedkit.train.weights import EMA, describe, parse_meta
 from dpedkit.types import Json
@@ -135,7 +136,7 @@ def _fill(role: str, trainee: Trainee[Any], tensors: dict[str, Tensor]) -> None:
 
 def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
     """Compare all of two configs that decides the next step."""
-    before, now = dict(_leaves(saved)), dict(_leaves(asked))
+    before, now = dict(leaves(saved)), dict(leaves(asked))
     differing = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
     free = {
         "dpedkit",
@@ -157,12 +158,3 @@ def _refuse_differences(saved: Json, asked: Json, path: Path) -> None:
         raise TrainError(
             f"{path} belongs to another run: {found}", "resume with what the run began with, or start a new run"
         )
-
-
-def _leaves(table: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested tables by their dotted keys."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -108,7 +108,7 @@ def train(
 
     steps = Steps(state, weights, features, compute, batch=recipe.batch, patches=len(pairs))
     batches = Batches(pairs, recipe, seed, first_step=state.step, part=group.part_of(recipe.batch))
-    watch = Watch(recipe, keeper.last)
+    watch, stopping = Watch(recipe, keeper.last), False
     with compute.settings(), StopSignals() as stop, batches:
         for batch in batches:
             begun_s = time.monotonic()

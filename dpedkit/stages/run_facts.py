@@ -14,6 +14,7 @@ import numpy as np
 from dpedkit.db import Corpus
 from dpedkit.errors import UsageError
 from dpedkit.files import sha256_file
+from dpedkit.settings import leaves
 from dpedkit.stages.charts import Series
 from dpedkit.stages.frames import rows
 from dpedkit.train import load_recipe, recipe_names
@@ -141,15 +142,6 @@ def _command(config: Json, phone: str, snapshots: Mapping[str, str]) -> tuple[st
     words += ["--seed", str(config["seed"]), "--device", config["device"].partition(":")[0]]
     words += ["--fast"] if config.get("fast") else []  # runs that were begun before have none
     return shlex.join(words), "" if shipped else "\n".join(_toml_file(recipe))
-
-
-def leaves(table: Json, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested tables by their dotted keys."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _toml_file(recipe: Json) -> Iterator[str]:

@@ -14,13 +14,14 @@ from dpedkit.db import SplitName, open_corpus
 from dpedkit.files import storage_error, write_atomic
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
+from dpedkit.settings import leaves
 from dpedkit.stages.artefacts import KINDS, ArtefactReport, MethodArtefacts, find_artefacts
 from dpedkit.stages.charts import line_chart
 from dpedkit.stages.evaluate import EvaluateReport, Protocol, Score, evaluate
 from dpedkit.stages.published import NOTE
 from dpedkit.stages.report import Chart, data_uri
 from dpedkit.stages.run_drawing import GainRow, draw_gains
-from dpedkit.stages.run_facts import RunFacts, find_runs, leaves, loss_chart
+from dpedkit.stages.run_facts import RunFacts, find_runs, loss_chart
 from dpedkit.stages.run_pictures import Gallery
 from dpedkit.stages.templates import render, resource
 from dpedkit.workspace import Workspace

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from dpedkit.db import Corpus, RunRecord, open_corpus, using_shards
 from dpedkit.errors import CorpusError, UsageError
 from dpedkit.progress import Progress
+from dpedkit.stages.run_facts import read_config
 from dpedkit.stages.snapshots import find_snapshot
 from dpedkit.train import load_recipe, train
 from dpedkit.train.board import Board
@@ -18,7 +18,6 @@ from dpedkit.train.compute import pick_compute
 from dpedkit.train.loop import StepReport
 from dpedkit.train.processes import joined
 from dpedkit.train.stamp import stamp
-from dpedkit.types import Json
 from dpedkit.workspace import Workspace, unused_name
 
 
@@ -112,7 +111,7 @@ def train_phone(
         except BaseException:
             corpus.store.update_run(name, "stopped" if _can_resume(workspace, name) else "failed")
             raise
-        config = _config(workspace, name)
+        config = read_config(run)
         corpus.store.add_run(replace(record, status="done", config=config | {"stamp": stamp(config)}))
         best = result.best_psnr_db
         progress.done("no validation patches" if best is None else f"validation {best:.2f} dB")
@@ -180,13 +179,8 @@ def _named(corpus: Corpus, name: str, phone: str) -> tuple[str, str | None]:
 
 def _frozen_before(workspace: Workspace, run: str) -> tuple[str, str | None]:
     """Return the same of a run that was started before: shots that have come since are not for it."""
-    config = _config(workspace, run)
+    config = read_config(workspace.runs / run)
     return config["pairs"]["content_hash"], (config["validation"] or {}).get("content_hash")
-
-
-def _config(workspace: Workspace, run: str) -> Json:
-    config: Json = json.loads((workspace.runs / run / "config.json").read_text())
-    return config
 
 
 def _unfinished(workspace: Workspace, corpus: Corpus, phone: str, recipe: str) -> str:

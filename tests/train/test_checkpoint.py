@@ -49,6 +49,14 @@ def recipe(**changes: str) -> Recipe:
     return load_recipe("dped", CHANGES | {key.replace("__", "."): value for key, value in changes.items()})
 
 
+def test_a_run_that_is_at_its_end_goes_on_to_nothing(pairs: PairSource, held_out: PairSource, whole_run: Path) -> None:
+    before = files(whole_run)
+    steps: list[StepReport] = []
+    again = train(recipe(), pairs, held_out, whole_run, compute=ON_CPU, seed=3, resume=True, report=steps.append)
+    assert (again.step, steps) == (20, [])
+    assert files(whole_run) == before
+
+
 def files(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
 
