@@ -300,6 +300,20 @@ def test_pages_follow_each_other_whatever_was_decided_meanwhile(address: str, ro
     assert [pair["shot"] for pair in ask(show="undecided", limit=2, offset=1, after=ids)["pairs"]] == every[4:]
 
 
+def test_a_page_counts_alike_with_a_query_and_without(address: str, root: Path) -> None:
+    def ask(**fields: str) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx.get(httpx.URL(address).join("/api/pairs"), params=fields).json()
+        return answer
+
+    keys = [pair["key"] for pair in ask()["pairs"]]
+    with open_corpus(root) as corpus:
+        corpus.store.decide("pair", {keys[0]: "accept", keys[1]: "reject", keys[2]: "reject"}, who="test")
+    expected = {"all": 5, "undecided": 2, "accepted": 1, "rejected": 2, "not aligned": 0}
+    for show, count in expected.items():
+        assert ask(show=show)["count"] == count == ask(show=show, where="phone = 'sony'")["count"]
+    assert ask()["counts"] == {"undecided": 2, "accepted": 1, "rejected": 2}
+
+
 def test_a_query_cannot_leave_its_parentheses(address: str) -> None:
     answer = httpx.get(httpx.URL(address).join("/api/pairs"), params={"where": "phone = 'x') or (phone = 'sony'"})
     assert answer.status_code == 400
