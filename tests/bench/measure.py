@@ -8,8 +8,9 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -61,15 +62,21 @@ class Figure:
         return value <= float(limit) if relation == "<=" else value >= float(limit.rstrip("x"))
 
 
+Table = Sequence[Sequence[str]]
+"""Cells by row, the head first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What one bench saw.
 
-    notes  what a reader must know of this very run: what was left out, and why
+    notes   what a reader must know of this very run: what was left out, and why
+    tables  what is not one number a row
     """
 
     figures: Sequence[Figure]
     notes: Sequence[str] = field(default_factory=list)
+    tables: Sequence[Table] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +102,20 @@ def timed(function: Callable[..., Any], *arguments: Any) -> Timed:
 
 def alone(function: Callable[..., T], *arguments: Any, threads: int = 1) -> T:
     """Call in a fresh process, whose memory and threads are its own, and return what that returns."""
+    with processes(1, threads) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+@contextmanager
+def processes(count: int, threads: int = 1) -> Iterator[ProcessPoolExecutor]:
+    """Give fresh processes of so many threads each, which theirs inherit."""
     limits = dict.fromkeys(_THREADS, str(threads))
     fresh = multiprocessing.get_context("spawn")
     with (
         mock.patch.dict(os.environ, limits),
-        ProcessPoolExecutor(1, mp_context=fresh, initializer=cv2.setNumThreads, initargs=(threads,)) as pool,
+        ProcessPoolExecutor(count, mp_context=fresh, initializer=cv2.setNumThreads, initargs=(threads,)) as pool,
     ):
-        return pool.submit(function, *arguments).result()
+        yield pool
 
 
 def peak_mb() -> float:

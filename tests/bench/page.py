@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from measure import Figure, Findings
+from measure import Figure, Findings, Table
 
 _COUNT = re.compile(r"(\d+) ([\w-]+)")
 _HEAD = """# Benchmarks
@@ -114,29 +114,36 @@ def _counted(items: Mapping[str, Mapping[str, str]], prefix: str, title: str) ->
 def _section(record: dict[str, dict[str, list[dict[str, str]]]]) -> Section:
     findings = record["findings"]
     figures = [Figure(**figure) for figure in findings["figures"]]
-    return Section(str(record["what"]), record["made"], Findings(figures, findings["notes"]))
+    return Section(
+        str(record["what"]), record["made"], Findings(figures, findings["notes"], findings.get("tables", []))
+    )
 
 
 def _chapter(name: str, section: Section) -> str:
     figures = section.findings.figures
     made = "  \n".join(f"{key}: {value}" for key, value in section.made.items())
-    table = ["| | ours | baseline | times better | target |", "|---|---|---|---|---|", *map(_row, figures)]
+    head = ["", "ours", "baseline", "times better", "target"]
+    tables = [[head, *map(_row, figures)]] if figures else []
     notes = [f"- {note}" for note in [*section.findings.notes, *_verdict(figures)]]
-    parts = [f"## {name}", section.what, made, *(["\n".join(table)] if figures else []), "\n".join(notes)]
+    parts = [f"## {name}", section.what, made, *map(_table, [*tables, *section.findings.tables]), "\n".join(notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _row(figure: Figure) -> str:
+def _table(rows: Table) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]])
+
+
+def _row(figure: Figure) -> list[str]:
     gain = figure.times_better
     target = "" if figure.met is None else f"{figure.target}: {'met' if figure.met else '**missed**'}"
-    cells = [
+    return [
         figure.name,
         _cell(figure.ours, figure.unit),
         _cell(figure.baseline, figure.unit),
         "" if gain is None else f"{_number(gain)}x",
         target,
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _cell(values: Sequence[float], unit: str) -> str:

@@ -33,6 +33,7 @@ NAMES = (
     "jitter",
     "session",
     "train",
+    "learning",
     "demo",
     "gpu",
 )
