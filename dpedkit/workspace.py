@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -171,6 +171,10 @@ class Workspace:
     def simulated(self, rig: str) -> Path:
         """Return the state folder of a simulated rig: memory cards, truth, ports."""
         return self.root / ".simulated" / rig
+
+    def imported_models(self, trained: Set[str]) -> list[str]:
+        """Return the names of the models below runs/ that no run of this workspace made; `trained` are the others."""
+        return sorted({file.parent.name for file in self.runs.glob("*/best.safetensors")} - trained)
 
     def relative(self, path: Path) -> str:
         """Return `path` as the database holds it: relative to the workspace, with forward slashes."""

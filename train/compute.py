@@ -83,11 +83,17 @@ class Compute:
 
 
 def pick_compute(
-    device: str = "auto", *, fast: bool = False, micro_batch: int = 0, processes: Processes = ALONE
+    device: str = "auto",
+    *,
+    fast: bool = False,
+    micro_batch: int = 0,
+    processes: Processes = ALONE,
+    with_vgg: bool = True,
 ) -> Compute:
     """Return how to compute on a device; where `fast` cannot have all of it, `notes` say what and why.
 
-    device  see `pick_device`
+    device    see `pick_device`
+    with_vgg  whether there are VGG's features to keep
 
     Raises:
         TrainError: no such device.
@@ -106,7 +112,7 @@ def pick_compute(
         place,
         half=half,
         compiled=not compile_problem,
-        kept_bytes=_free_bytes(place) // _KEPT_SHARE,
+        kept_bytes=_free_bytes(place) // _KEPT_SHARE if with_vgg else 0,
         micro_batch=micro_batch,
         processes=processes,
         notes=tuple(notes),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dpedkit.train.recipe import LossRecipe
 from dpedkit.types import Json
 
+_FOR_MAT = (10.0, 1.0)  # the authors' code's weight of the content loss, and the paper's
+
 
 def stamp(config: Json) -> str:
     """Return it, one line; "" where nothing must be said.
@@ -21,3 +23,20 @@ def stamp(config: Json) -> str:
         return ""
     recipe = config["recipe"]
     return f"{recipe['name']}, {vgg} VGG, content x {recipe['losses']['content'] / LossRecipe().content:g}"
+
+
+def advice(losses: LossRecipe, vgg: str) -> str:
+    """Return what is to be known of VGG weights before a run starts, one line; "" where that is nothing.
+
+    vgg  as `load_vgg` takes it
+    """
+    if not losses.content or vgg.endswith(".mat"):
+        return ""
+    if vgg.startswith("random:"):
+        return "random VGG weights are for trying out: this run is not for results"
+    if losses.content in _FOR_MAT:
+        return (
+            f"content counts {losses.content:g}, which is meant for the authors' VGG weights (.mat): "
+            "`dpedkit vgg calibrate` measures what it should be with others"
+        )
+    return ""

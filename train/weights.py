@@ -56,6 +56,18 @@ def load_stamp(path: str | Path) -> str:
         return stamp(parse_meta(file.metadata()).get("config", {}))
 
 
+def load_origin(path: str | Path) -> str:
+    """Return what `dpedkit import-weights` knows of the generator that `path` names; "" of one that it did not bring.
+
+    path  as `load_generator` takes it; raises as that does
+    """
+    found = find_generator(path)
+    if found.suffix != _SUFFIX:
+        return ""
+    with _opened(found) as file:
+        return str(parse_meta(file.metadata()).get("source", {}).get("origin", ""))
+
+
 def find_generator(path: str | Path) -> Path:
     """Return the .safetensors file, or the prefix of the TensorFlow checkpoint, that `load_generator` would read.
 

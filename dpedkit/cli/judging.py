@@ -51,7 +51,9 @@ externals_option = click.option(
     callback=lambda _context, _option, values: [_external(value) for value in values],
     help="Also judge the pictures in a folder, each named as the phone's photo that it was made of.",
 )
-runs_option = click.option("--run", "runs", multiple=True, help="Only this run, finished or not; may be given again.")
+runs_option = click.option(
+    "--run", "runs", multiple=True, help="Only this run, finished or not, or imported model; may be given again."
+)
 
 
 @cli.command()

@@ -21,11 +21,13 @@ from dpedkit.train import enhance, load_generator
 from dpedkit.train.baselines import fit_gain_offset, fit_matrix_curve
 from dpedkit.train.device import pick_device
 from dpedkit.train.stamp import stamp
+from dpedkit.train.weights import load_origin
 from dpedkit.types import U8
 from dpedkit.workspace import Workspace
 
 Kind = Literal["phone", "baseline", "run", "external"]
 PHONE = "phone"
+IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
 
 
 class Method(ABC):
@@ -140,16 +142,16 @@ def all_methods(
     """Return what is judged on a phone's photos: its own first, then baselines, runs, pictures made elsewhere.
 
     judged     the files of the photos
-    runs       those to judge, finished or not; empty: all that are finished
+    runs       those to judge, finished or not, and models that were imported; empty: all runs that are finished
     externals  name and folder of pictures that were made elsewhere
 
     Raises:
-        UsageError: there is no such run, the name of pictures is taken, or their folder is not there.
+        UsageError: there is no such run or model, the name of pictures is taken, or their folder is not there.
         WeightsError: a run has no checkpoint that can be read.
         TrainError: no such device.
     """
     always = [Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo"), *_baselines(corpus, phone)]
-    _refuse_names(corpus, [method.name for method in always], runs, externals)
+    _refuse_names(workspace, corpus, [method.name for method in always], runs, externals)
     return [
         *always,
         *_trained(workspace, corpus, phone, device, progress, runs),
@@ -180,6 +182,10 @@ def _trained(
         note = stamp(run.config or read_config(folder))  # the corpus has the config of a finished run
         apply = partial(enhance, load_generator(folder), device=place)
         yield Enhancing(run.run, "run", apply, note, run.recipe)
+    for name in sorted(set(workspace.imported_models(set(runs["run"]))) & set(only)):  # of any phone, so by name only
+        folder = workspace.runs / name
+        apply = partial(enhance, load_generator(folder), device=place)
+        yield Enhancing(name, "run", apply, load_origin(folder), IMPORTED_RECIPE)
 
 
 def _elsewhere(
@@ -194,9 +200,14 @@ def _elsewhere(
 
 
 def _refuse_names(
-    corpus: Corpus, always: Sequence[str], runs: Sequence[str], externals: Sequence[tuple[str, Path]]
+    workspace: Workspace,
+    corpus: Corpus,
+    always: Sequence[str],
+    runs: Sequence[str],
+    externals: Sequence[tuple[str, Path]],
 ) -> None:
-    known = list(corpus.runs()["run"])
+    trained = list(corpus.runs()["run"])
+    known = [*trained, *workspace.imported_models(set(trained))]
     for run in runs:
         if run not in known:
             raise UsageError(f"no run {run!r}", f"runs: {', '.join(known) or 'none: `dpedkit train` makes one'}")

@@ -52,7 +52,7 @@ def status(workspace: Workspace) -> Status:
         refused={f"{row.shot} {row.phone}": row.reason for row in rows(refused)},
         runs={row.run: row.status for row in rows(runs)},
         stamps={row.run: said for row in rows(runs) if (said := row.config.get("stamp"))},
-        models=sorted({file.parent.name for file in workspace.runs.glob("*/best.safetensors")} - set(runs["run"])),
+        models=workspace.imported_models(set(runs["run"])),
         next_step="dpedkit capture --resume" if _has_unfinished(shots) else _next_step(counts, runs),
     )
 

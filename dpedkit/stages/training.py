@@ -17,7 +17,7 @@ from dpedkit.train.board import Board
 from dpedkit.train.compute import pick_compute
 from dpedkit.train.loop import StepReport
 from dpedkit.train.processes import joined
-from dpedkit.train.stamp import stamp
+from dpedkit.train.stamp import advice, stamp
 from dpedkit.workspace import Workspace, unused_name
 
 
@@ -91,7 +91,13 @@ def train_phone(
         own = _begin(workspace, corpus, phone, recipe.name, named, resume=resume) if processes.is_first else None
         name, snapshot, held_out = processes.told(own)
         run = workspace.runs / name
-        compute = pick_compute(processes.device or device, fast=fast, micro_batch=micro_batch, processes=processes)
+        compute = pick_compute(
+            processes.device or device,
+            fast=fast,
+            micro_batch=micro_batch,
+            processes=processes,
+            with_vgg=bool(recipe.losses.content),
+        )
         pairs = corpus.pair_source(snapshot)
         validation = corpus.pair_source(held_out) if held_out else None
         learn = partial(train, recipe, pairs, validation, run, compute=compute, vgg=vgg, seed=seed, resume=resume)
@@ -99,7 +105,7 @@ def train_phone(
             learn()
             return None
 
-        for note in compute.notes:
+        for note in filter(None, (*compute.notes, advice(recipe.losses, vgg))):
             progress.say(note)
         reports: list[Callable[[StepReport], None]] = [_Reporter(progress, recipe.batch)]
         reports += [Board(run, recipe.batch)] if tensorboard else []

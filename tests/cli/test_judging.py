@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tf_files
+import torch
 from command_line import CommandLine
 from judged_corpus import JUDGED
 from PIL import Image
@@ -23,7 +25,9 @@ from dpedkit.images import read_rgb
 from dpedkit.progress import Silent
 from dpedkit.stages.artefacts import find_artefacts
 from dpedkit.stages.evaluate import evaluate
+from dpedkit.train import enhance
 from dpedkit.train.metrics import ms_ssim, psnr, ssim
+from dpedkit.train.networks import Generator
 from dpedkit.workspace import find_workspace
 
 Stages = Callable[[str], Path]
@@ -120,6 +124,28 @@ def test_pictures_made_elsewhere_are_scored_as_if_made_here(judged: Path, tmp_pa
         assert scores["copies"]["over_phone"]["psnr"] == {"value": 0, "low": 0, "high": 0}
         over_run, over_phone = scores["copies"]["over_run"]["psnr"], scores["sony-small"]["over_phone"]["psnr"]
         assert (over_run["value"], over_run["low"]) == pytest.approx((-over_phone["value"], -over_phone["high"]))
+
+
+def test_an_imported_model_is_judged_by_its_name(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(judged, tmp_path / "ws"))
+    generator = Generator(width=2, blocks=1, rng=torch.Generator().manual_seed(3))
+    checkpoint = tf_files.write(tmp_path / "nokia_orig", tf_files.authors_tensors(generator))
+    cli.run("import-weights", checkpoint, cwd=root)
+    enhanced = tmp_path / "enhanced"
+    for photo in photos_of(root):
+        target = enhanced / photo.parent.name / f"{photo.stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(enhance(generator, read_rgb(photo))).save(target)
+    words = ["evaluate", "--run", "nokia_orig", "--external", f"same={enhanced}", "--protocol", "photos"]
+    scores = scores_of(cli.json(*words, cwd=root))
+    model = scores["nokia_orig"]
+    assert (model["kind"], model["recipe"], model["note"]) == ("run", "dped", "weights that the authors' code saved")
+    assert model["by_photo"] == scores["same"]["by_photo"]
+    assert model["published"]["method"] == "DPED"
+    assert "sony-small" not in scores
+    assert "nokia_orig" not in scores_of(cli.json("evaluate", cwd=root))  # of every phone, so only where it is named
+    told = cli.error("evaluate", "--run", "nokia", cwd=root, code=2)
+    assert "runs: sony-small, nokia_orig" in told
 
 
 def test_each_picture_that_cannot_be_scored_is_named_and_the_others_are(
@@ -286,33 +312,3 @@ def test_artefacts_that_were_made_on_purpose_are_found_where_they_are(
     ).stdout.splitlines()
     assert lines[0] == f"sony: 3 of {JUDGED} photos"
     assert max(map(len, lines[:6])) <= 100
-
-
-def test_patches_that_came_without_photos_are_scored_by_patch(cli: CommandLine, given_patches: Path) -> None:
-    ws = given_patches
-    report = cli.json("evaluate", cwd=ws)
-    own = scores_of(report)["phone"]
-    assert (own["photos"], own["patches"]) == (0, 12)
-    assert own["estimates"]["psnr"]["low"] < own["psnr"] < own["estimates"]["psnr"]["high"]
-    assert "resampled by patch" in report["intervals"]["iphone"]
-    assert "iphone: 12 patches\n" in cli.run("evaluate", cwd=ws).stdout
-    assert "only patches were given" in cli.error("evaluate", "--protocol", "photos", cwd=ws, code=1)
-
-
-def test_several_phones_stand_side_by_side_as_in_the_paper(cli: CommandLine, workspace: Stages) -> None:
-    shown = cli.run("evaluate", cwd=workspace("trained")).stdout.splitlines()
-    assert shown[0].split() == ["blackberry", "iphone", "sony"]
-    assert shown[1].split() == ["method", *["PSNR", "SSIM", "MS-SSIM"] * 3]
-    assert max(len(line) for line in shown[:6]) <= 100
-    assert [line[:18].strip() for line in shown[2:6]] == ["phone", "gain and offset", "matrix and curve", "small"]
-    assert len(shown[5].split()) == 1 + 3  # only the iphone has a run
-    assert sum("no intervals: 1 photo, and fewer than 5" in line for line in shown) == 3
-    assert not any("±" in line for line in shown)
-
-
-def test_a_run_that_was_deleted_is_left_out(cli: CommandLine, workspace: Stages) -> None:
-    root = workspace("trained")
-    shutil.rmtree(root / "runs" / "iphone-small")
-    done = cli.run("evaluate", "--phone", "iphone", "--split", "val", cwd=root)
-    assert "run iphone-small: its folder is gone, so it is left out" in done.stderr
-    assert "iphone-small" not in done.stdout

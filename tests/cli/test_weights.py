@@ -195,7 +195,9 @@ def test_random_vgg_weights_are_told_wherever_they_show(cli: CommandLine, worksp
     stamp = "not for results: trained with random:0"
     small = ["generator.width=4", "discriminator.scale=0.02", "iterations=1", "batch=1", "validation_patches=2"]
     sets = [word for value in small for word in ("--set", value)]
-    assert stamp in cli.run("train", "--phone", "iphone", *sets, "--vgg", "random:0", cwd=root).stdout
+    trained = cli.run("train", "--phone", "iphone", *sets, "--vgg", "random:0", cwd=root)
+    assert "this run is not for results" in trained.stderr.partition("train iphone-dped")[0]
+    assert stamp in trained.stdout
     run = root / "runs" / "iphone-dped"
     assert json.loads((run / "config.json").read_text())["stamp"] == stamp
     (picture,) = (run / "pictures").iterdir()

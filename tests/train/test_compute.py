@@ -181,6 +181,7 @@ def test_in_bfloat16_pixels_are_still_float32s(kind: str) -> None:
 def test_fast_says_what_it_is_and_trains(pairs: PairSource, held_out: PairSource, tmp_path: Path) -> None:
     fast = pick_compute("cpu", fast=True)
     assert fast.kept_bytes > 0
+    assert "kept" not in pick_compute("cpu", fast=True, with_vgg=False).words
     assert fast.compiled == (not any("not compiled" in note for note in fast.notes))
     assert fast.half == (not any("bfloat16" in note for note in fast.notes))
     alone = recipe(

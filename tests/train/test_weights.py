@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from dpedkit.errors import WeightsError
 from dpedkit.train import load_generator
 from dpedkit.train.networks import ENHANCERS, Enhancer, Generator
+from dpedkit.train.recipe import LossRecipe
+from dpedkit.train.stamp import advice
 from dpedkit.train.weights import generator_tensors, load_stamp, save_generator
 from dpedkit.types import Json
 
@@ -109,6 +111,23 @@ def test_a_description_that_does_not_fit_is_refused(tmp_path: Path, meta: str | 
 def test_a_checkpoint_tells_what_must_be_said_of_it(tmp_path: Path, config: Json, said: str) -> None:
     save_generator(tmp_path / "best.safetensors", generator(1), {"config": config})
     assert load_stamp(tmp_path) == said
+
+
+@pytest.mark.parametrize(
+    ("content", "vgg", "said"),
+    [
+        (0, "torchvision", ""),
+        (10, "imagenet-vgg-verydeep-19.mat", ""),
+        (2.5, "torchvision", ""),
+        (10, "torchvision", "content counts 10, which is meant for the authors' VGG weights"),
+        (1, "mine.pth", "content counts 1, which"),
+        (2.5, "random:0", "this run is not for results"),
+    ],
+)
+def test_what_vgg_weights_mean_for_a_run_is_said_before_it(content: float, vgg: str, said: str) -> None:
+    told = advice(LossRecipe(content=content), vgg)
+    assert said in told
+    assert bool(told) == bool(said)
 
 
 @pytest.mark.parametrize("config", [5, {"vgg": 5}, {"vgg": "torchvision"}, {"for_results": False}])
