@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from command_line import CommandLine
@@ -10,7 +12,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from dpedkit.db import SplitName, open_corpus
+from dpedkit.progress import Silent
+from dpedkit.stages.evaluate import evaluate
 from dpedkit.types import U8
+from dpedkit.workspace import find_workspace
 
 _TEST: tuple[SplitName, ...] = ("test",) * 7
 SPLITS: tuple[SplitName, ...] = ("train", "train", "val", *_TEST)
@@ -60,3 +65,23 @@ def make_given(cli: CommandLine, folder: Path) -> Path:
     cli.run("init", "ws", cwd=folder)
     cli.run("import", "dped", folder / "dped", "--jobs", "1", cwd=folder / "ws")
     return folder / "ws"
+
+
+def photos_of(root: Path, split: str = "test") -> list[Path]:
+    with open_corpus(root) as corpus:
+        photos = corpus.photos(f"split = '{split}' and role = 'phone'")
+    return [root / path for path in photos["path"]]
+
+
+def dslr_of(photo: Path) -> Path:
+    return photo.with_name(photo.name.replace("_sony", "_dslr"))
+
+
+def scores_of(report: Any) -> dict[str, Any]:
+    return {score["name"]: score for score in report["scores"]}
+
+
+def scored(root: Path, **options: Any) -> dict[str, Any]:
+    """`dpedkit evaluate --json` in this process: name -> score."""
+    asked = {"phones": [], "split": "test", "protocol": "patches", "device": "cpu", "progress": Silent()}
+    return scores_of(asdict(evaluate(find_workspace(root), **(asked | options))))

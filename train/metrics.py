@@ -33,10 +33,12 @@ class Closeness:
 
     squared_error  [B]        mean over the picture, on the [0, 255] scale
     terms          [B, 5, 2]  SSIM and contrast-structure at each scale, means over the picture and its channels
+    lpips          [B]        see `dpedkit.train.lpips`; None where it was not measured
     """
 
     squared_error: F64
     terms: F64
+    lpips: F64 | None = None
 
     @property
     def psnr(self) -> F64:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import sys
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from scipy.io import loadmat
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,6 +18,7 @@ from torch.nn import functional
 from dpedkit.errors import WeightsError
 from dpedkit.files import sha256_file
 from dpedkit.train.networks import SameConv
+from dpedkit.train.tensor_files import read_tensors
 from dpedkit.types import F32
 
 _STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels, convolutions; a max-pool between stages
@@ -118,14 +117,7 @@ def _random(seed: int) -> Vgg19:
 def _fill_from(vgg: Vgg19, path: Path) -> Vgg19:
     if path.suffix == ".mat":
         return _with_matconvnet(vgg, loadmat(path, simplify_cells=True))
-    if path.suffix == ".safetensors":
-        return _with_torchvision(vgg, load_file(path))
-    if path.suffix == ".pth":
-        try:
-            return _with_torchvision(vgg, torch.load(path, map_location="cpu", weights_only=True))
-        except pickle.UnpicklingError as error:  # its own text advises to load untrusted code
-            raise ValueError("it is damaged or holds more than tensors") from error
-    raise ValueError("its name ends neither with .pth nor .safetensors nor .mat")
+    return _with_torchvision(vgg, read_tensors(path))
 
 
 def _with_matconvnet(vgg: Vgg19, mat: Mapping[str, Any]) -> Vgg19:

@@ -26,7 +26,10 @@ _ARTEFACTS = {
     "contrast_phone": "contrast/phone",
     "noise_gain": "noise",
 }
-_DIGITS = {"psnr": 2, "ssim": 4, "ms_ssim": 4}
+_DIGITS = {"psnr": 2, "ssim": 4, "ms_ssim": 4, "lpips": 3}
+_TITLES = {"psnr": "PSNR", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 phones_option = click.option("--phone", "phones", multiple=True, help="Only this phone; may be given again.")
 split_option = click.option(
@@ -63,6 +66,13 @@ runs_option = click.option(
 @runs_option
 @externals_option
 @device_option
+@click.option(
+    "--lpips",
+    type=(_FILE, _FILE),
+    default=None,
+    metavar="ALEXNET LINEAR",
+    help="Measure LPIPS, too: torchvision's alexnet-owt-7be5be79.pth, and alex.pth of the lpips package.",
+)
 @click.option("--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it there too.")
 @pass_app
 def evaluate(
@@ -73,6 +83,7 @@ def evaluate(
     runs: tuple[str, ...],
     externals: list[tuple[str, Path]],
     device: str,
+    lpips: tuple[Path, Path] | None,
     csv_file: Path | None,
 ) -> int:
     """Score phones' own photos, two colour baselines, finished runs and pictures made elsewhere.
@@ -81,6 +92,7 @@ def evaluate(
     dpedkit evaluate
     dpedkit evaluate --phone sony --protocol photos --csv scores.csv
     dpedkit evaluate --phone iphone --external APE=enhanced-by-apple/
+    dpedkit evaluate --lpips alexnet-owt-7be5be79.pth alex.pth
     """
     from dpedkit.stages.evaluate import evaluate as score
 
@@ -93,6 +105,7 @@ def evaluate(
         runs=runs,
         externals=externals,
         device=device,
+        lpips=lpips,
     )
     if csv_file is not None:
         _write_csv(csv_file, report)
@@ -209,16 +222,15 @@ def _posters_table(report: EvaluateReport, phones: list[str]) -> RenderableType:
 
 def _phones_table(scores: list[Score]) -> RenderableType:
     """Return the table of one phone: means with half their intervals, and differences on the same photos."""
-    from dpedkit.stages.evaluate import METRICS
-
-    shown = table("method", "PSNR", "SSIM", "MS-SSIM", "over phone", "over baseline")
+    metrics = list(scores[0].estimates)
+    shown = table("method", *(_TITLES[metric] for metric in metrics), "over phone", "over baseline")
     for score in scores:
-        own = [_with_half(score.estimates[metric], f".{_DIGITS[metric]}f") for metric in METRICS]
+        own = [_with_half(score.estimates[metric], f".{_DIGITS[metric]}f") for metric in metrics]
         gains = [_with_half(gain["psnr"], "+.2f") if gain else "" for gain in (score.over_phone, score.over_baseline)]
         shown.add_row(score.name, *own, *gains)
         if score.published:
             figures = f"{score.published.psnr:.2f}", "", f"{score.published.ms_ssim:.4f}"
-            shown.add_row(f"  {score.published.method}, published", *figures, style="dim")
+            shown.add_row(f"  {score.published.method}, published", *figures, style="dim")  # the paper has no LPIPS
     return shown
 
 
@@ -254,16 +266,15 @@ def _write_csv(path: Path, report: EvaluateReport) -> None:
 
 
 def _record(score: Score, report: EvaluateReport) -> dict[str, object]:
-    from dpedkit.stages.evaluate import METRICS
-
     record: dict[str, object] = {"phone": score.phone, "method": score.name, "kind": score.kind, "recipe": score.recipe}
     record |= {"split": report.split, "protocol": report.protocol}
-    for metric in METRICS:
+    metrics = list(score.estimates)
+    for metric in metrics:
         record |= _spread(metric, score.estimates.get(metric))
     record |= {"psnr_authors": score.psnr_authors, "ms_ssim_authors": score.ms_ssim_authors}
-    for metric in METRICS:
+    for metric in metrics:
         record |= _spread(f"{metric}_over_phone", score.over_phone.get(metric))
-    for metric in METRICS:
+    for metric in metrics:
         record |= _spread(f"{metric}_over_baseline", score.over_baseline.get(metric))
     record |= {"baseline": report.baseline[score.phone]}
     record |= {"photos": score.photos, "of_photos": score.of_photos, "patches": score.patches}

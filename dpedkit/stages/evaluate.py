@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,8 @@ from dpedkit.stages.methods import PHONE, Kind, Method, all_methods
 from dpedkit.stages.published import Published, published
 from dpedkit.stages.score_table import METRICS, Estimate, Scored, estimate
 from dpedkit.train.bootstrap import FEWEST
+from dpedkit.train.device import pick_device
+from dpedkit.train.lpips import Lpips, load_lpips
 from dpedkit.train.metrics import Closeness, compare
 from dpedkit.workspace import Workspace
 
@@ -36,7 +38,7 @@ class Score:
     name             "phone" (its own photo), a fitted baseline, a run, or pictures made elsewhere
     photos           how many of the split's `of_photos` it was scored on; 0 where patches came without their photos
     psnr_authors     PSNR, dB, and MS-SSIM as DPED's code reports them: pooled over batches of 50 patches
-    estimates        psnr, ssim, ms_ssim with their intervals
+    estimates        psnr, ssim, ms_ssim, and lpips where its weights were given, with their intervals
     over_phone       the same of its differences from the phone's own photo, on the same photos; {} for that itself
     over_baseline    ... from the best fitted baseline; {} for the phone's photo and for that itself
     over_run         ... from the run that was asked for, likewise; {} where none was
@@ -72,6 +74,7 @@ class EvaluateReport:
 
     baseline   phone -> its best fitted baseline, by PSNR
     intervals  phone -> what its intervals are made of, or why there are none
+    lpips      whose weights LPIPS had; "" where it was not measured
     problems   pictures made elsewhere that could not be scored, each with why
     """
 
@@ -81,11 +84,13 @@ class EvaluateReport:
     baseline: dict[str, str] = field(default_factory=dict)
     intervals: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    lpips: str = ""
 
     @property
     def how(self) -> str:
         """The protocol in words."""
-        return f"{PROTOCOL_LINE}; {self.split} split, {PROTOCOLS[self.protocol]}"
+        lpips = f"; LPIPS 0.1 with AlexNet ({self.lpips}), of which less is closer" if self.lpips else ""
+        return f"{PROTOCOL_LINE}{lpips}; {self.split} split, {PROTOCOLS[self.protocol]}"
 
 
 def evaluate(
@@ -99,6 +104,7 @@ def evaluate(
     externals: Sequence[tuple[str, Path]] = (),
     device: str = "auto",
     against: str = "",
+    lpips: tuple[Path, Path] | None = None,
 ) -> EvaluateReport:
     """Score every method on every phone's photos of one split, and record the scores.
 
@@ -106,12 +112,16 @@ def evaluate(
     runs       those to score, finished or not; empty: all that are finished
     externals  name and folder of pictures that were made elsewhere; see `methods.Elsewhere`
     against    one of the runs, which the other runs and pictures are compared with
+    lpips      weight files of AlexNet and of LPIPS; see `load_lpips`
 
     Raises:
+        WeightsError: LPIPS's weights are missing, truncated or foreign.
         CorpusError: there are no patches in this split, or no photos where whole ones are asked for.
         UsageError: pictures made elsewhere whose name is taken, or whose folder holds none of the photos.
     """
     report = EvaluateReport(split, protocol)
+    looks = load_lpips(*lpips).to(pick_device(device)) if lpips else None
+    report.lpips = looks.words if looks else ""
     with using_shards(workspace.patches), open_corpus(workspace.root, workspace.settings.database) as corpus:
         held_out, names = find_held_out(corpus, split, phones)
         for phone in names:
@@ -119,7 +129,7 @@ def evaluate(
             methods = all_methods(
                 workspace, corpus, phone, photos.paths, progress, runs=runs, externals=externals, device=device
             )
-            scored = _score_all(methods, photos, phone, protocol, progress, report.problems)
+            scored = _score_all(methods, photos, phone, protocol, progress, report.problems, looks)
             _add_scores(report, scored, methods, phone, photos, against)
         for name, folder in externals:
             if all(score.name != name for score in report.scores):
@@ -138,6 +148,7 @@ def _score_all(
     protocol: Protocol,
     progress: Progress,
     problems: list[str],
+    looks: Lpips | None,
 ) -> dict[str, dict[str, Closeness]]:
     """Return method -> shot -> how close its patches are; pixels of no more than one photo are held at a time."""
     scored: dict[str, dict[str, Closeness]] = {method.name: {} for method in methods}
@@ -151,7 +162,10 @@ def _score_all(
                     raise
                 problems.append(error.cause)
             else:
-                scored[method.name][photo.shot] = compare(ours, photo.dslr)
+                close = compare(ours, photo.dslr)
+                scored[method.name][photo.shot] = (
+                    replace(close, lpips=looks.measure(ours, photo.dslr)) if looks else close
+                )
         progress.advance(note=photo.shot)
     progress.done(f"{len(methods)} methods on {len(photos)} photos")
     return scored

@@ -12,6 +12,7 @@ from dpedkit.train.metrics import Closeness
 from dpedkit.types import F64
 
 METRICS = ("psnr", "ssim", "ms_ssim")
+LPIPS = "lpips"  # measured where its weights are given
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class Scored:
 
     close     method -> shot -> how close its patches are
     by_photo  whether a shot is one photo, so that its patches are drawn together
+    metrics   the names of what was measured of each patch
     """
 
     def __init__(self, close: Mapping[str, Mapping[str, Closeness]], *, by_photo: bool) -> None:
         self.by_photo = by_photo
         self._close = close
+        every = (photo for photos in close.values() for photo in photos.values())
+        self.metrics = METRICS if next(every).lpips is None else (*METRICS, LPIPS)
 
     def mean_psnr(self, method: str) -> float:
         """Return the mean over all patches, dB."""
@@ -54,14 +58,16 @@ class Scored:
     def as_the_authors_report(self, method: str) -> tuple[float, float]:
         """Return PSNR and MS-SSIM pooled over batches of patches, in order of shots; see `Closeness`."""
         mine = list(self._close[method].values())
-        together = (np.concatenate([getattr(close, name) for close in mine]) for name in Closeness.__slots__)
-        return Closeness(*together).as_the_authors_report()
+        error, terms = ([getattr(close, name) for close in mine] for name in ("squared_error", "terms"))
+        return Closeness(np.concatenate(error), np.concatenate(terms)).as_the_authors_report()
 
     def resampled(self, methods: Sequence[str]) -> Resampled:
         """Resample the photos that the first method has; columns are each method's metrics in turn."""
         sums, counts = [], []
         for shot in self._close[methods[0]]:
-            values = np.column_stack([_metrics(self._close[method][shot]) for method in methods])
+            values = np.column_stack(
+                [getattr(self._close[method][shot], metric) for method in methods for metric in self.metrics]
+            )
             sums.append(values.sum(axis=0, keepdims=True) if self.by_photo else values)
             counts.append([len(values)] if self.by_photo else np.ones(len(values)))
         return Resampled(np.concatenate(sums), np.concatenate(counts).astype(np.float64))
@@ -74,8 +80,8 @@ def estimate(table: Scored, method: str, others: Sequence[str]) -> Estimates:
     """
     drawn = table.resampled([method, *others])
     return Estimates(
-        own={metric: _estimate(drawn, column) for column, metric in enumerate(METRICS)},
-        over=[_over(drawn, place) for place in range(1, len(others) + 1)],
+        own=_differences(drawn, table.metrics),
+        over=[_differences(drawn, table.metrics, minus=place) for place in range(1, len(others) + 1)],
     )
 
 
@@ -84,16 +90,16 @@ def estimate_mean(values: F64) -> Estimate:
     return _estimate(Resampled(values[:, None], np.ones(len(values))), 0)
 
 
-def _over(drawn: Resampled, other: int) -> dict[str, Estimate]:
-    return {metric: _estimate(drawn, column, other * len(METRICS) + column) for column, metric in enumerate(METRICS)}
+def _differences(drawn: Resampled, metrics: Sequence[str], minus: int | None = None) -> dict[str, Estimate]:
+    """Return the first method's means, or what they are above those of another."""
+    first = None if minus is None else minus * len(metrics)
+    return {
+        metric: _estimate(drawn, column, None if first is None else first + column)
+        for column, metric in enumerate(metrics)
+    }
 
 
 def _estimate(drawn: Resampled, column: int, minus: int | None = None) -> Estimate:
     value = drawn.means[column] - (0.0 if minus is None else drawn.means[minus])
     interval = drawn.interval(column, minus)
     return Estimate(float(value), *((interval.low, interval.high) if interval else (None, None)))
-
-
-def _metrics(close: Closeness) -> F64:
-    """Return [N, 3]."""
-    return np.column_stack([close.psnr, close.ssim, close.ms_ssim])

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,31 +28,41 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 @pytest.fixture(scope="session")
-def finished(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a workspace that went through a stage, to be left as it is; all test processes share one of each."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a folder that is made once for all test processes, to be left as it is."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "workspaces"
     shared.mkdir(exist_ok=True)
 
-    def make(stage: str) -> Path:
-        folder, half = shared / stage, shared / f"{stage}.half"
-        if not folder.exists():
-            before = list(STAGES)[: list(STAGES).index(stage)]
-            if before:
-                copy_workspace(make(before[-1]), half)
-            else:
+    def find(name: str, make: Callable[[Path], object]) -> Path:
+        folder, half = shared / name, shared / f"{name}.half"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
                 half.mkdir()
-            for words in STAGES[stage]:
-                cli.run(*words, cwd=half)
-                if words[0] == "init":
-                    set_scale(half, 0.2)
-            half.rename(folder)
+                make(half)
+                half.rename(folder)
         return folder
 
+    return find
+
+
+@pytest.fixture(scope="session")
+def finished(cli: CommandLine, once: Callable[[str, Callable[[Path], object]], Path]) -> Callable[[str], Path]:
+    """Return a workspace that went through a stage, to be left as it is."""
+
+    def make(stage: str, folder: Path) -> None:
+        before = list(STAGES)[: list(STAGES).index(stage)]
+        if before:
+            folder.rmdir()
+            copy_workspace(find(before[-1]), folder)
+        for words in STAGES[stage]:
+            cli.run(*words, cwd=folder)
+            if words[0] == "init":
+                set_scale(folder, 0.2)
+
     def find(stage: str) -> Path:
-        with (shared / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return make(stage)
+        return once(stage, partial(make, stage))
 
     return find
 
@@ -63,9 +74,14 @@ def workspace(finished: Callable[[str], Path], tmp_path: Path) -> Callable[[str]
 
 
 @pytest.fixture(scope="session")
-def judged(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def judged(
+    cli: CommandLine,
+    once: Callable[[str, Callable[[Path], object]], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A workspace with seven photos to judge on and a run, to be left as it is but for its scores."""
-    return make_judged(cli, tmp_path_factory.mktemp("judged"))
+    made = once("judged", partial(make_judged, cli))
+    return copy_workspace(made / "ws", tmp_path_factory.mktemp("judged") / "ws")
 
 
 @pytest.fixture(scope="session")
