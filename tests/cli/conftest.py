@@ -81,7 +81,7 @@ def judged(
 ) -> Path:
     """A workspace with seven photos to judge on and a run, to be left as it is but for its scores."""
     made = once("judged", partial(make_judged, cli))
-    return copy_workspace(made / "ws", tmp_path_factory.mktemp("judged") / "ws")
+    return copy_workspace(made, tmp_path_factory.mktemp("judged") / "copy") / "ws"
 
 
 @pytest.fixture(scope="session")
