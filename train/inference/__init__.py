@@ -21,8 +21,8 @@ from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
 
 MEMORY_BYTES = 1_000_000_000
-_MOST_ROWS = 32
-_STRIPS_SHARE = 20  # of the memory, a strip of a map may take so small a part: there are several at a time
+_STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
+_STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
 
 _BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, int], None]] = {
     "dped": dped.enhance,
@@ -61,7 +61,7 @@ def enhance(
     place = torch.device(device)
     generator = copy.deepcopy(generator).to(place).eval()
     row_bytes = 4 * rgb.shape[1] * generator.sizes.get("width", 64)
-    rows = strip_rows or max(1, min(_MOST_ROWS, memory_bytes // _STRIPS_SHARE // row_bytes))
+    rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
     photo, result = Photo(rgb, place), Result(rgb.shape[0], rgb.shape[1])
     room = _room(place, memory_bytes, 8 * rows * row_bytes)
     with (

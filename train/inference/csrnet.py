@@ -36,7 +36,7 @@ def _look(network: Csrnet, photo: Photo, rows: int) -> Tensor:
     mean = Moments()
     for start in range(0, heights[-1], rows):
         mean.gather(_seen(convs, photo, heights, start, min(start + rows, heights[-1])))
-    return mean.mean.flatten()[None]
+    return mean.mean[None]
 
 
 def _seen(convs: Sequence[nn.Conv2d], photo: Photo, heights: Sequence[int], start: int, stop: int) -> Tensor:

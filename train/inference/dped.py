@@ -6,13 +6,15 @@ reads. Two maps are enough, since a map may be overwritten while it is read.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
+from torch import Tensor
 from torch.nn import functional
 
 from dpedkit.train.inference.maps import Map, Maps, Photo, Result
 from dpedkit.train.inference.strips import Moments, convolve, strips, to_rows
-from dpedkit.train.networks import Block, Generator
+from dpedkit.train.networks import Block, Generator, InstanceNorm
 
 
 def enhance(generator: Generator, photo: Photo, result: Result, maps: Maps, rows: int) -> None:
@@ -30,16 +32,13 @@ def _run_block(block: Block, skip: Map, work: Map, rows: int) -> None:
     """Add a residual block's output to `skip`; `work` is overwritten."""
     first, second = Moments(), Moments()
     convolve(block.conv1, skip, work, rows, after=first.gather)
-    mean, variance = first.mean, first.variance
-    convolve(
-        block.conv2,
-        work,
-        work,
-        rows,
-        before=lambda x: functional.relu(block.norm1.normalise(x, mean, variance)),
-        after=second.gather,
-    )
-    mean, variance = second.mean, second.variance
+    convolve(block.conv2, work, work, rows, before=partial(_normalised, block.norm1, first), after=second.gather)
     for strip in strips(work, rows):
-        added = to_rows(functional.relu(block.norm2.normalise(strip.x, mean, variance)))
-        skip.write(strip.start, skip.read(strip.start, strip.stop) + added)
+        added = to_rows(_normalised(block.norm2, second, strip.x))
+        skip.write(strip.start, added.add_(skip.read(strip.start, strip.stop)))
+
+
+def _normalised(norm: InstanceNorm, over: Moments, x: Tensor) -> Tensor:
+    """Return relu(norm(x)), by statistics of the whole map."""
+    normal = functional.batch_norm(x, over.mean, over.variance, norm.scale, norm.shift, eps=norm.eps)
+    return functional.relu_(normal)

@@ -102,7 +102,7 @@ class Maps:
             free = shutil.disk_usage(self._folder).free
             if free < size:
                 raise StorageError(
-                    f"{self._folder} has {free / 1e9:.1f} GB free, and a map of this photo takes {size / 1e9:.1f} GB",
+                    f"{self._folder} has {_gb(free)} free, and a map of this photo takes {_gb(size)}",
                     "make room, point TMPDIR at another disk, or allow more memory with --memory",
                 )
             file = self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115  (the stack closes it)
@@ -146,6 +146,10 @@ class _InFile:
         while len(todo):
             count = os.pwrite(self._file.fileno(), todo, at)
             todo, at = todo[count:], at + count
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2g} GB"
 
 
 def _bytes(values: F32) -> memoryview:

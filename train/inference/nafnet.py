@@ -68,7 +68,7 @@ def _run_block(block: NafBlock, x: Map, rows: int) -> None:
     mean = Moments()
     for strip in strips(x, rows, 1):
         mean.gather(_gated(block, strip.framed(block.widen1(block.norm1(strip.x)))))
-    attention = block.attend(mean.mean[None])
+    attention = block.attend(mean.mean[None, :, None, None])
     for strip in strips(x, rows, 1):
         h = _gated(block, strip.framed(block.widen1(block.norm1(strip.x))))
         x.write(strip.start, to_rows(block.finish(strip.inner(strip.x), h * attention)))

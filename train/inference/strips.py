@@ -33,7 +33,8 @@ class Strip:
 
     def framed(self, x: Tensor) -> Tensor:
         """Put rows of zeros where the picture has none above or below."""
-        return functional.pad(x, (0, 0, self.halo - self.above, self.halo - self.below))
+        missing = self.halo - self.above, self.halo - self.below
+        return functional.pad(x, (0, 0, *missing)) if any(missing) else x  # of nothing it would still make a copy
 
     def inner(self, x: Tensor) -> Tensor:
         """Return the rows start to stop of what was computed of x."""
@@ -86,30 +87,35 @@ class Moments:
 
     def gather(self, x: Tensor) -> Tensor:
         """Take in [1, C, h, W] (Chan, Golub, LeVeque 1983) and return it as it is."""
-        count = x[0, 0].numel()
-        variance, mean = torch.var_mean(x[0], dim=(1, 2), correction=0)
+        pixels = to_rows(x).reshape(-1, x.shape[1])
+        mean = pixels.mean(dim=0)
+        squares = (pixels - mean).square_().sum(dim=0)  # torch.var_mean takes twice as long over channels last
+        count = len(pixels)
         if not self.count:
             self._mean = self._squares = torch.zeros_like(mean, dtype=torch.float64)
         total, step = self.count + count, mean.double() - self._mean
-        self._squares = self._squares + variance.double() * count + step.square() * (self.count * count / total)
+        self._squares = self._squares + squares.double() + step.square() * (self.count * count / total)
         self._mean = self._mean + step * (count / total)
         self.count = total
         return x
 
     @property
     def mean(self) -> Tensor:
-        """[C, 1, 1], float32."""
-        return self._mean.float()[:, None, None]
+        """[C], float32."""
+        return self._mean.float()
 
     @property
     def variance(self) -> Tensor:
-        """[C, 1, 1], float32; biased."""
-        return (self._squares / self.count).float()[:, None, None]
+        """[C], float32; biased."""
+        return (self._squares / self.count).float()
 
 
 def to_planes(rows: Tensor) -> Tensor:
-    """View [h, W, C] as [1, C, h, W], channels last in memory."""
-    return rows.permute(2, 0, 1)[None]
+    """View [h, W, C] as [1, C, h, W], channels last in memory.
+
+    In this order: by the strides that rows.permute(2, 0, 1)[None] has, PyTorch does not know it, and copies.
+    """
+    return rows[None].permute(0, 3, 1, 2)
 
 
 def to_rows(planes: Tensor) -> Tensor:
