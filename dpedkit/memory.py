@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from dpedkit.errors import OutOfMemory
 
 _MEMINFO = Path("/proc/meminfo")
+_STATM = Path("/proc/self/statm")
+_LIKELY_BYTES = 500_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
 _CV_NO_MEMORY = -4  # cv::Error::StsNoMem
 
@@ -22,6 +25,13 @@ def available_bytes() -> int | None:
     if not _MEMINFO.exists():
         return None
     return min((_field(_MEMINFO, "MemAvailable:") * 1024, *_left_in_groups()))
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process holds now; off Linux, what one with PyTorch and a photo is likely to."""
+    if not _STATM.exists():
+        return _LIKELY_BYTES
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def limit_this_process(limit_bytes: int) -> None:

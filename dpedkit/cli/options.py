@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Size(click.ParamType[int]):
+    """So many bytes, written as 1GB or 500MB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        from pydantic import ByteSize, TypeAdapter, ValidationError
+
+        try:
+            return int(TypeAdapter(ByteSize).validate_python(value))
+        except ValidationError:
+            return self.fail(f"{value!r} is no size: write 1GB or 500MB", param, ctx)
+
+
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(0),

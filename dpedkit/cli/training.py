@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
-from dpedkit.cli.options import device_option, dry_run_option, find_model
+from dpedkit.cli.options import Size, device_option, dry_run_option, find_model
 
 
 @cli.command()
@@ -148,11 +148,26 @@ def recipes(app: App, name: str | None, schema: bool) -> int:
     help="Folder for the results.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+@click.option(
+    "--memory",
+    "memory_bytes",
+    type=Size(),
+    default="1GB",
+    show_default=True,
+    help="What this may take; large photos use a scratch file in the folder for the results.",
+)
 @device_option
 @dry_run_option
 @pass_app
 def enhance(
-    app: App, photos: tuple[Path, ...], model: Path, output: Path, overwrite: bool, device: str, dry_run: bool
+    app: App,
+    photos: tuple[Path, ...],
+    model: Path,
+    output: Path,
+    overwrite: bool,
+    memory_bytes: int,
+    device: str,
+    dry_run: bool,
 ) -> int:
     """Enhance whole photos, keeping their EXIF and colour profile. Photos are files, or folders of them.
 
@@ -167,6 +182,7 @@ def enhance(
         find_model(app, model),
         output,
         device=device,
+        memory_bytes=memory_bytes,
         overwrite=overwrite,
         dry_run=dry_run,
         progress=app.progress(),

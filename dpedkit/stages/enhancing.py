@@ -12,6 +12,7 @@ from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, wr
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.device import pick_device
+from dpedkit.train.inference import MEMORY_BYTES
 from dpedkit.train.weights import load_stamp
 
 _WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
@@ -39,11 +40,14 @@ def enhance_photos(
     overwrite: bool,
     dry_run: bool,
     progress: Progress,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> EnhanceReport:
     """Enhance photos (files, or folders of them) into the folder `output`, under their own names.
 
     A HEIC or MPO photo becomes a JPEG. An output that is there already is left as it is unless `overwrite`; one that
     would replace its own input is refused then too, unless `output` is that folder and `overwrite` asks for it.
+
+    memory_bytes  see `enhance`; the scratch file lies in `output`
 
     Raises:
         UsageError: no photos, or two of the same name.
@@ -70,7 +74,8 @@ def enhance_photos(
         except DpedError as error:
             report.failures[str(source)] = error.cause
         else:
-            write_photo(target, enhance(generator, photo.rgb, device=place), photo, report.stamp)
+            enhanced = enhance(generator, photo.rgb, device=place, memory_bytes=memory_bytes, scratch=output)
+            write_photo(target, enhanced, photo, report.stamp)
             report.written[str(source)] = str(target)
         progress.advance(note=source.name)
     progress.done(f"{len(report.written)} photos")

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import CommandLine, tree
+import torch
+from command_line import CommandLine, enlarge, tree
 from PIL import Image
 
 from dpedkit.db import open_corpus
 from dpedkit.images import read_photo, read_rgb
+from dpedkit.train.networks import Generator
 from dpedkit.train.runlog import read_log
+from dpedkit.train.weights import save_generator
 
 Stages = Callable[[str], Path]
 
@@ -141,3 +144,19 @@ def test_enhance_with_the_authors_checkpoint(
     assert after.meta.model == before.meta.model
     assert 3 < np.abs(after.rgb.astype(int) - before.rgb).mean() < 60
     assert not (tmp_path / "out" / "broken.jpg").exists()
+
+
+def test_maps_without_room_go_to_the_disk_of_the_results(cli: CommandLine, tmp_path: Path, small_disk: Path) -> None:
+    Image.effect_noise((600, 400), 60).convert("RGB").save(tmp_path / "photo.png")
+    generator = Generator(width=32, blocks=1, rng=torch.Generator().manual_seed(3))
+    save_generator(tmp_path / "model.safetensors", generator, {})
+    words = ["enhance", "photo.png", "--model", "model.safetensors"]
+    told = cli.error(*words, "--memory", "1MB", "-o", small_disk / "out", cwd=tmp_path, code=1)
+    assert " GB free, and a map of this photo takes 0.031 GB" in told
+    assert list((small_disk / "out").iterdir()) == []
+    enlarge(small_disk)
+    cli.run(*words, "--memory", "1MB", "-o", small_disk / "out", cwd=tmp_path)
+    cli.run(*words, "-o", "in-memory", cwd=tmp_path)
+    assert np.array_equal(read_rgb(small_disk / "out" / "photo.png"), read_rgb(tmp_path / "in-memory" / "photo.png"))
+    assert [path.name for path in (small_disk / "out").iterdir()] == ["photo.png"]
+    assert "'lots' is no size: write 1GB or 500MB" in cli.error(*words, "--memory", "lots", cwd=tmp_path, code=2)

@@ -1,5 +1,9 @@
+"""Whole photos through every network: as if at once, in the memory that is allowed."""
+
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +17,24 @@ from dpedkit.types import U8
 
 @pytest.fixture(scope="module")
 def generator() -> Generator:
-    """Weights large enough that every layer shows in the picture."""
     made = Generator(width=8, blocks=2)
+    strengthen(made)
+    return made
+
+
+LAST = {"dped": "to_rgb", "srcnn": "rebuild", "nafnet": "ending", "csrnet": "retouches.2"}
+
+
+def strengthen(network: Enhancer) -> None:
+    """Give it weights so large that every layer shows in the picture, and such that little of it is clipped."""
     rng = torch.Generator().manual_seed(3)
-    for name, weight in made.state_dict().items():
-        if weight.ndim == 4:
-            weight.normal_(0, (2 / weight[0].numel()) ** 0.5 * (0.3 if name == "to_rgb.weight" else 1), generator=rng)
+    for name, weight in network.eval().state_dict().items():
+        if weight.ndim in (2, 4):
+            share = 0.3 if name == f"{LAST[network.kind]}.weight" else 0.7
+            weight.normal_(0, (2 / weight[0].numel()) ** 0.5 * share, generator=rng)
         else:
-            weight.add_(torch.empty_like(weight).normal_(0, 0.1, generator=rng))
-    return made.eval()
+            middle = 0.4 if name == f"{LAST[network.kind]}.bias" and network.kind in ("srcnn", "csrnet") else 0
+            weight.add_(torch.empty_like(weight).normal_(middle, 0.1, generator=rng))
 
 
 def photo(height: int, width: int) -> U8:
@@ -49,11 +62,45 @@ def test_strips_equal_the_whole_photo(generator: Generator, height: int, width: 
     assert np.array_equal(rgb, before)
 
 
+@pytest.mark.parametrize("where", ["memory", "file"])
+@pytest.mark.parametrize("strip_rows", [None, 1, 6])
 @pytest.mark.parametrize("kind", ENHANCERS)
-def test_every_architecture_enhances_a_photo(kind: str) -> None:
+def test_every_architecture_goes_by_strips(kind: str, strip_rows: int | None, where: str, tmp_path: Path) -> None:
     network = ENHANCERS[kind](rng=torch.Generator().manual_seed(3))
-    rgb = photo(21, 35)
-    assert np.abs(enhance(network, rgb).astype(int) - at_once(network, rgb)).max() <= 1
+    strengthen(network)
+    room = {"memory_bytes": 0} if where == "file" else {"memory_bytes": 10**10}
+    for height, width in ((1, 1), (3, 20), (21, 35), (64, 48)):
+        rgb = photo(height, width)
+        expected = at_once(network, rgb)
+        ours = enhance(network, rgb, strip_rows=strip_rows, scratch=tmp_path, **room)
+        difference = np.abs(ours.astype(int) - expected)
+        assert difference.max() <= 1
+        assert (difference > 0).mean() < 1e-3 or difference.sum() <= 1
+    assert ((expected > 0) & (expected < 255)).mean() > 0.5  # what is clipped shows no differences
+    assert expected.std() > 20
+    assert list(tmp_path.iterdir()) == []
+
+
+SCRIPT = """
+import sys, numpy as np
+from pathlib import Path
+from dpedkit.train import enhance
+from dpedkit.train.networks import Generator
+rgb = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+enhance(Generator(width=32, blocks=1), rgb, memory_bytes=int(sys.argv[1]), scratch=Path(sys.argv[2]))
+print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the most memory that a process has held")
+def test_memory_stays_within_what_is_allowed(tmp_path: Path) -> None:
+    """The maps of this photo take 768 MB."""
+    held = []
+    for allowed in (500_000_000, 1_500_000_000):
+        command = [sys.executable, "-c", SCRIPT, str(allowed), str(tmp_path)]
+        held.append(int(subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout))
+    assert held[0] <= 500_000_000
+    assert 1_000_000_000 < held[1] <= 1_500_000_000
 
 
 def test_the_test_photo_would_show_seams(generator: Generator) -> None:

@@ -72,10 +72,13 @@ class NafBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine [B, C, H, W]."""
-        h = _gate(self.depthwise(self.widen1(self.norm1(x))))
-        h = h * self.attend(h.mean(dim=(2, 3), keepdim=True))
-        x = x + self.beta * self.mix1(h)
-        return x + self.gamma * self.mix2(_gate(self.widen2(self.norm2(x))))  # type: ignore[no-any-return]
+        h = gate(self.depthwise(self.widen1(self.norm1(x))))
+        return self.finish(x, h * self.attend(h.mean(dim=(2, 3), keepdim=True)))
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Return the block's output for its input and what attention left of what the first half made of it."""
+        x = x + self.beta * self.mix1(attended)
+        return x + self.gamma * self.mix2(gate(self.widen2(self.norm2(x))))  # type: ignore[no-any-return]
 
 
 class LayerNorm(nn.Module):
@@ -91,7 +94,7 @@ class LayerNorm(nn.Module):
         return rows.permute(0, 3, 1, 2)
 
 
-def _gate(x: Tensor) -> Tensor:
+def gate(x: Tensor) -> Tensor:
     """Multiply one half of the channels by the other."""
     one, other = x.chunk(2, dim=1)
     return one * other

@@ -1,0 +1,80 @@
+"""Whole photos through a generator, exactly, in bounded memory.
+
+Instance normalisation, attention and CSRNet's look take their statistics over the whole picture, so tiles would change
+it. Instead each layer runs over strips of rows before the next one starts. What lies between two layers is a map: in
+memory where there is room for it, else in a scratch file.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dpedkit.memory import resident_bytes
+from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
+from dpedkit.train.inference.maps import Maps, Photo, Result
+from dpedkit.train.networks import Enhancer
+from dpedkit.types import U8
+
+MEMORY_BYTES = 1_000_000_000
+_STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
+_STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
+
+_BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, int], None]] = {
+    "dped": dped.enhance,
+    "srcnn": srcnn.enhance,
+    "nafnet": nafnet.enhance,
+    "csrnet": csrnet.enhance,
+}
+
+
+def enhance(
+    generator: Enhancer,
+    rgb: U8,
+    *,
+    device: str | torch.device = "cpu",
+    memory_bytes: int = MEMORY_BYTES,
+    scratch: Path | None = None,
+    strip_rows: int | None = None,
+) -> U8:
+    """Return the enhanced photo: what the generator makes of the whole picture at once, whatever its size.
+
+    rgb           uint8 [H, W, 3], at least 1 x 1 px
+    device        where to compute; on a GPU maps lie in its own memory while half of what is free there has room
+    memory_bytes  what this process may take all in all; maps for which there is no room go to a scratch file
+    scratch       folder of that file, which has no name and goes with the process; None: where temporary files go
+    strip_rows    rows at a time: changes speed and memory, not the result; None: as many as the memory suggests
+    ->            uint8 [H, W, 3]
+
+    Raises:
+        ValueError: `rgb` is no such array, or `strip_rows` is not positive.
+        StorageError: the disk has no room for the scratch file.
+    """
+    if rgb.dtype != "uint8" or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+        raise ValueError(f"expected an uint8 [H, W, 3] of at least one pixel, got {rgb.dtype} {list(rgb.shape)}")
+    if strip_rows is not None and strip_rows < 1:
+        raise ValueError(f"strips need at least 1 row, got {strip_rows}")
+    place = torch.device(device)
+    generator = copy.deepcopy(generator).to(place).eval()
+    row_bytes = 4 * rgb.shape[1] * generator.sizes.get("width", 64)
+    rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
+    photo, result = Photo(rgb, place), Result(rgb.shape[0], rgb.shape[1])
+    room = _room(place, memory_bytes, 8 * rows * row_bytes)
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        Maps(place, room, scratch) as maps,
+    ):
+        _BY_STRIPS[generator.kind](generator, photo, result, maps, rows)
+    return result.rgb.numpy()
+
+
+def _room(place: torch.device, memory_bytes: int, strips_bytes: int) -> int:
+    """Return how many bytes maps may take where they are computed."""
+    if place.type == "cuda":
+        return torch.cuda.mem_get_info(place)[0] // 2
+    return memory_bytes - resident_bytes() - strips_bytes

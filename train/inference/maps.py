@@ -1,0 +1,156 @@
+"""What lies between two layers of a network that runs over strips: maps [H, W, C], read and written by whole rows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dpedkit.errors import StorageError
+from dpedkit.files import storage_error
+from dpedkit.types import F32, U8
+
+_FLOAT_BYTES = 4
+
+
+class Source(Protocol):
+    """Gives rows; `height` of them."""
+
+    height: int
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return rows [stop - start, W, C], float32, good until they are written again."""
+        ...
+
+
+class Target(Protocol):
+    """Takes rows."""
+
+    def write(self, start: int, rows: Tensor) -> None:
+        """Set rows [h, W, C] from `start` on."""
+        ...
+
+
+class Map(Source, Target, Protocol):
+    """Does both."""
+
+
+class Photo:
+    """The photo itself, in [0, 1]."""
+
+    def __init__(self, rgb: U8, device: torch.device) -> None:
+        self.height, self.width = rgb.shape[:2]
+        self._rgb, self._device = rgb, device
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Return rows of the photo."""
+        return torch.from_numpy(self._rgb[start:stop].copy()).to(self._device).float() / 255  # it may be read-only
+
+
+class Result:
+    """The enhanced photo, as far as it is written: uint8 [H, W, 3]."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.rgb = torch.empty(height, width, 3, dtype=torch.uint8)
+
+    def write(self, start: int, rows: Tensor) -> None:
+        """Set rows from values in [0, 1], clipped and rounded."""
+        self.rgb[start : start + len(rows)] = (rows.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+
+
+class Maps:
+    """Makes maps: in memory while there is room, else in scratch files, which have no name and go with the process.
+
+    device  where the maps are computed
+    room    bytes of its memory that they may take
+    folder  of scratch files; None: where temporary files go
+    """
+
+    def __init__(self, device: torch.device, room: int, folder: Path | None) -> None:
+        self._device, self._room = device, room
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def new(self, height: int, width: int, channels: int) -> Map:
+        """Return an empty map [height, width, channels].
+
+        Raises:
+            StorageError: it belongs into a file, and the disk has no room for it.
+        """
+        size = height * width * channels * _FLOAT_BYTES
+        if size <= self._room:
+            self._room -= size
+            return _InMemory(torch.empty(height, width, channels, device=self._device))
+        return _InFile(self._reserve(size), (height, width, channels), self._device)
+
+    def _reserve(self, size: int) -> IO[bytes]:
+        """Return a file that has so many bytes of the disk, so that it cannot become full half way."""
+        try:
+            free = shutil.disk_usage(self._folder).free
+            if free < size:
+                raise StorageError(
+                    f"{self._folder} has {_gb(free)} free, and a map of this photo takes {_gb(size)}",
+                    "make room, point TMPDIR at another disk, or allow more memory with --memory",
+                )
+            file = self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115  (the stack closes it)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise storage_error(error, self._folder) from error
+        return file
+
+
+class _InMemory:
+    def __init__(self, values: Tensor) -> None:
+        self.height = len(values)
+        self._values = values
+
+    def read(self, start: int, stop: int) -> Tensor:
+        return self._values[start:stop]
+
+    def write(self, start: int, rows: Tensor) -> None:
+        self._values[start : start + len(rows)] = rows
+
+
+class _InFile:
+    """Read and written by calls: of a file that is mapped into memory, the pages count as this process's memory."""
+
+    def __init__(self, file: IO[bytes], shape: tuple[int, int, int], device: torch.device) -> None:
+        self.height = shape[0]
+        self._file, self._shape, self._device = file, shape[1:], device
+        self._row_bytes = shape[1] * shape[2] * _FLOAT_BYTES
+
+    def read(self, start: int, stop: int) -> Tensor:
+        rows = np.empty((stop - start, *self._shape), np.float32)
+        todo, at = _bytes(rows), start * self._row_bytes
+        while len(todo):
+            count = os.preadv(self._file.fileno(), [todo], at)
+            todo, at = todo[count:], at + count
+        return torch.from_numpy(rows).to(self._device)
+
+    def write(self, start: int, rows: Tensor) -> None:
+        todo, at = _bytes(rows.cpu().contiguous().numpy()), start * self._row_bytes
+        while len(todo):
+            count = os.pwrite(self._file.fileno(), todo, at)
+            todo, at = todo[count:], at + count
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:.2g} GB"
+
+
+def _bytes(values: F32) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
