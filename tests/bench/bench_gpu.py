@@ -11,7 +11,8 @@ import statistics
 import time
 
 import torch
-from bench_train import enhanced, iterations
+from bench_enhance import enhanced
+from bench_train import iterations
 from measure import Figure, Findings, Timed, alone
 from torch.utils.flop_counter import FlopCounterMode
 

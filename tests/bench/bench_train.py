@@ -1,4 +1,4 @@
-"""One iteration of `dped` (generator and discriminator step, batch 10, random VGG), and a photo of 1 MP enhanced.
+"""One iteration of `dped`: generator and discriminator step, batch 10, random VGG.
 
 Against a plain port to eager PyTorch that does the same arithmetic from the same weights; float32, one CPU thread, each
 in a process of its own. `--fast` is what it turns on here (a note says it), with the DSLR patches' features kept, as
@@ -16,33 +16,26 @@ from baselines import train_eager
 from measure import Figure, Findings, Timed, alone, costs, timed
 from torch import Tensor, nn
 
-from dpedkit.train import enhance, load_recipe, pick_compute
+from dpedkit.train import load_recipe, pick_compute
 from dpedkit.train.batches import Batch
 from dpedkit.train.checkpoint import State
 from dpedkit.train.loop import fresh_state
 from dpedkit.train.losses import LossWeights
-from dpedkit.train.networks import Generator
 from dpedkit.train.steps import Steps
 from dpedkit.train.vgg import Vgg19, load_vgg
-from dpedkit.types import U8
 
 BATCH = 10
 WHOLE_BATCH = 50  # the recipe's
 MICRO_BATCH = 10
 ITERATIONS = 3
-PHOTO_PX = (864, 1152)  # 1 MP
-PHOTOS = 2
 
 Iterate = Callable[[Tensor, Tensor, Tensor], tuple[float, float]]
 
 
 def run() -> Findings:
-    """Train, then enhance, with ours and with the port."""
+    """Train with ours and with the port."""
     ours, fast, port = (alone(iterations, which, BATCH, ITERATIONS, "cpu") for which in ("ours", "fast", "port"))
     whole, parts = (alone(iterations, which, WHOLE_BATCH, 1, "cpu") for which in ("port", "parts"))
-    photos = [[alone(enhanced, which, PHOTO_PX, "cpu") for which in ("ours", "port")] for _ in range(PHOTOS)]
-    enhancing = [list(calls) for calls in zip(*photos, strict=True)]
-    levels = np.abs(photos[0][0].value.astype(int) - photos[0][1].value).max()
     loss, port_loss = ours[0].value[0], port[0].value[0]
     fast_loss = fast[0].value[0]
     memory = f"an iteration, batch {WHOLE_BATCH}, --micro-batch {MICRO_BATCH}: peak memory"
@@ -50,10 +43,8 @@ def run() -> Findings:
         *costs(f"an iteration, batch {BATCH}", ours[1:], port[1:], ">= 1.75x"),
         *costs(f"an iteration, batch {BATCH}, --fast", fast[1:], port[1:], ">= 6x"),
         Figure(memory, [parts[-1].peak_mb], "MB", [whole[-1].peak_mb], target=">= 2x"),
-        *costs("enhancing 1 MP", *enhancing, ">= 1.3x"),
         Figure("first generator loss against the port's, relative", [abs(loss / port_loss - 1)], target="<= 1e-5"),
         Figure("first generator loss of --fast, the same", [abs(fast_loss / port_loss - 1)]),
-        Figure("enhanced photo against the port's, at most", [float(levels)], "grey levels", target="<= 1"),
     ]
     return Findings(figures, [f"--fast is here: {alone(fast_words)}."])
 
@@ -105,15 +96,6 @@ def port_iterations(place: str) -> Iterate:
 def fresh(place: str) -> tuple[State, Vgg19]:
     """Return the state before the first step of `dped`, and a random VGG."""
     return fresh_state(load_recipe("dped"), 100, torch.device(place), 0), load_vgg("random:0").to(place)
-
-
-def enhanced(which: str, shape: tuple[int, int], place: str) -> Timed:
-    """Enhance a photo of noise."""
-    generator = Generator().to(place)
-    photo: U8 = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    if which == "ours":
-        return timed(lambda: enhance(generator, photo, device=place))
-    return timed(train_eager.enhance, copied(generator, train_eager.Generator()).to(place), photo, place)
 
 
 @torch.no_grad()

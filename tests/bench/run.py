@@ -34,6 +34,7 @@ NAMES = (
     "session",
     "train",
     "learning",
+    "enhance",
     "demo",
     "gpu",
 )
