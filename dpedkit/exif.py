@@ -13,6 +13,8 @@ from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
 
 _UPRIGHT = 1
+_SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # TIFF 6.0, section 2: bytes of a value by its type
+_IN_ENTRY = 4  # bytes of values that stand in the entry itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,40 @@ def upright(exif: bytes) -> bytes:
             if struct.unpack_from(order + "H", patched, entry)[0] == Base.Orientation:
                 struct.pack_into(order + "HIHH", patched, entry + 2, 3, 1, _UPRIGHT, 0)
         struct.pack_into(order + "I", patched, ifd + 2 + 12 * entries, 0)  # the thumbnail shows the old picture
+    except (KeyError, struct.error):
+        return b""
+    return bytes(patched)
+
+
+def without_place(exif: bytes) -> bytes:
+    """Return the same EXIF block without the place: GPS entries and what they point to are gone, all else stays put.
+
+    A block that cannot be parsed comes back empty.
+    """
+    start = 6 if exif.startswith(b"Exif\x00\x00") else 0
+    patched = bytearray(exif)
+    try:
+        order = {b"II": "<", b"MM": ">"}[bytes(patched[start : start + 2])]
+
+        def read(form: str, at: int) -> tuple[int, ...]:
+            return struct.unpack_from(order + form, patched, at)
+
+        ifd = start + read("I", start + 4)[0]
+        (count,) = read("H", ifd)
+        end = ifd + 2 + 12 * count + 4  # the offset of the next directory included
+        for entry in range(ifd + 2, end - 4, 12):
+            if read("H", entry)[0] != Base.GPSInfo:
+                continue
+            place = start + read("I", entry + 8)[0]
+            (entries,) = read("H", place)
+            for value in range(place + 2, place + 2 + 12 * entries, 12):
+                _, kind, times, offset = read("HHII", value)
+                if (size := _SIZES.get(kind, 1) * times) > _IN_ENTRY:
+                    patched[start + offset : start + offset + size] = bytes(len(patched[start + offset :][:size]))
+            patched[place : place + 2 + 12 * entries] = bytes(2 + 12 * entries)
+            patched[entry:end] = patched[entry + 12 : end] + bytes(12)
+            struct.pack_into(order + "H", patched, ifd, count - 1)
+            break
     except (KeyError, struct.error):
         return b""
     return bytes(patched)

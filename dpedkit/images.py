@@ -1,4 +1,4 @@
-"""The only place that reads and writes image files: upright sRGB uint8 in, EXIF and colour profile kept."""
+"""The only place that reads image files: upright sRGB uint8, with EXIF and colour profile; photo_writing.py writes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from dpedkit import exif as exif_tags
 from dpedkit import raw
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
-from dpedkit.files import atomic_file, storage_error
+from dpedkit.files import storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
-from dpedkit.profiles import to_profile, to_srgb
+from dpedkit.profiles import to_srgb
 from dpedkit.types import U8
 from dpedkit.wholeness import fault
 
@@ -39,6 +38,7 @@ _TURNS = {  # EXIF 2.32, tag 0x0112: what brings the stored pixels upright
     8: Image.Transpose.ROTATE_90,
 }
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+_SAMPLINGS: dict[int, Subsampling] = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}  # as Pillow numbers them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,32 @@ class PhotoMeta:
 
 
 @dataclass(frozen=True, slots=True)
+class Coarseness:
+    """What a JPEG gave up.
+
+    tables       [64] quantisation of luma, then of chroma where it has another, in Pillow's order
+    subsampling  of chroma
+    """
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: Subsampling
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """A decoded photo.
 
     rgb   uint8 [H, W, 3], upright, sRGB
     exif  the raw EXIF block as stored, b"" if none
     icc   the colour profile that the file carried, b"" if none
+    jpeg  how coarsely a JPEG was stored; None of other files
     """
 
     rgb: U8
     meta: PhotoMeta
     exif: bytes
     icc: bytes
+    jpeg: Coarseness | None = None
 
 
 def read_rgb(path: Path, *, limit_px: int = LIMIT_PX) -> U8:
@@ -120,7 +134,7 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
         pixels = to_srgb(image, icc)
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
-        return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc)
+        return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc, _coarseness(image))
 
 
 def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
@@ -177,40 +191,6 @@ def encode_png(rgb: U8) -> bytes:
 
     _, data = cv2.imencode(".png", rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
     return data.tobytes()
-
-
-def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "") -> None:
-    """Write `rgb` (uint8 [H, W, 3], upright, sRGB) to `path`, whole or not at all; the suffix picks the format.
-
-    like     the photo it was made from: its EXIF comes along (as upright), and its colour profile, into which the
-             pixels are converted, so that a Display-P3 photo stays one and keeps its colours
-    comment  goes into the file where its format has a place for comments
-
-    Raises:
-        ImageError: no such format.
-        StorageError: the file cannot be written.
-    """
-    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}.get(path.suffix.lower())
-    if kind is None:
-        raise ImageError(f"{path}: cannot write {path.suffix or 'a file without suffix'}", "use .jpg, .png or .tif")
-    image = Image.fromarray(rgb)
-    exif = icc = b""
-    if like is not None:
-        exif = exif_tags.upright(like.exif)
-        image, icc = to_profile(image, like.icc)
-    options: dict[str, Any] = {"quality": 95, "subsampling": "4:4:4"} if kind == "JPEG" else {}
-    if comment:
-        options |= _comment(kind, comment)
-    with atomic_file(path) as temporary:
-        image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
-
-
-def _comment(kind: str, text: str) -> dict[str, Any]:
-    """Return what makes Pillow write a comment, or what a TIFF calls its description."""
-    png = PngInfo()
-    png.add_text("Comment", text)
-    options: dict[str, Any] = {"JPEG": {"comment": text}, "PNG": {"pnginfo": png}, "TIFF": {"description": text}}
-    return dict(options[kind])
 
 
 def shrink(rgb: U8, width_px: int) -> U8:
@@ -284,6 +264,15 @@ def _heif() -> tuple[str, ...]:
         raise MissingExtra("pillow-heif", "heic") from error
     register_heif_opener()
     return ("HEIF",)
+
+
+def _coarseness(image: Image.Image) -> Coarseness | None:
+    """Return what an opened JPEG gave up, by its header."""
+    if not isinstance(image, JpegImagePlugin.JpegImageFile):
+        return None
+    tables = tuple(tuple(int(step) for step in image.quantization[key]) for key in sorted(image.quantization)[:2])
+    sampling = JpegImagePlugin.get_sampling(image)  # -1 of gray, and of factors that have no name
+    return Coarseness(tables, _SAMPLINGS.get(sampling, "4:4:4")) if tables else None
 
 
 def _facts(image: Image.Image) -> exif_tags.ExifFacts:

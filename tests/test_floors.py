@@ -17,6 +17,7 @@ GROUND = (
     "files",
     "exif",
     "images",
+    "photo_writing",
     "measures",
     "pair_measures",
     "profiles",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from dpedkit.errors import ImageError, ImageTooLarge
-from dpedkit.images import Photo, encode_jpeg, find_photos, read_meta, read_photo, read_rgb, write_photo
+from dpedkit.exif import without_place
+from dpedkit.images import Photo, Subsampling, encode_jpeg, find_photos, read_meta, read_photo, read_rgb
+from dpedkit.photo_writing import write_photo
 from dpedkit.types import U8
 
 BROKEN = {
@@ -23,6 +26,7 @@ BROKEN = {
     "truncated_jpeg.jpg",
     "ultrahdr.jpg",
 }
+FORMATS = {"jpg": "JPEG", "png": "PNG", "tif": "TIFF"}
 DISPLAY_P3_PRIMARIES = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 
 
@@ -164,6 +168,66 @@ def test_a_written_photo_keeps_exif_and_stands_upright(tmp_path: Path) -> None:
     assert again.meta.model == "Camera"
     assert again.meta.taken_at == photo.meta.taken_at
     assert again.meta.taken_at is not None
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_a_written_photo_tells_its_place_only_if_it_may(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif.update({0x010F: "Maker & Sons", 0x0110: "Camera", 0x0112: 6, 0x9C9B: b"after the place"})
+    exif.get_ifd(0x8769).update({0x9003: "2026:11:22 17:00:00", 0x927C: b"maker's note"})
+    exif.get_ifd(0x8825).update({1: "S", 2: (33.0, 51.0, 35.9), 3: "E", 4: (151.0, 12.0, 40.0), 29: "2026:11:22"})
+    path = tmp_path / "a.jpg"
+    path.write_bytes(encode_jpeg(gradient(), exif=exif.tobytes()))
+    photo = read_photo(path)
+    assert photo.meta.latitude == pytest.approx(-33.86, abs=0.01)
+    kept, stripped = tmp_path / f"kept.{suffix}", tmp_path / f"stripped.{suffix}"
+    write_photo(kept, photo.rgb, like=photo)
+    write_photo(stripped, photo.rgb, like=photo, with_place=False)
+    assert read_photo(kept).meta.longitude == pytest.approx(151.21, abs=0.01)
+    assert read_photo(stripped).meta == replace(photo.meta, latitude=None, longitude=None, format=FORMATS[suffix])
+    with Image.open(kept) as one, Image.open(stripped) as other:
+        moved = {0x8825, 0x8769, 273}  # where what follows the place lies in a TIFF
+        tags, others = (
+            {tag: value for tag, value in each.getexif().items() if tag not in moved} for each in (one, other)
+        )
+        assert tags == others
+        assert 0x8825 not in other.getexif()
+        assert other.getexif().get_ifd(0x8769) == one.getexif().get_ifd(0x8769)
+    left = without_place(photo.exif)
+    assert b"maker's note" in left
+    assert b"2026:11:22\0" not in left
+    assert without_place(photo.exif[:-30]) == b"" or b"2026:11:22\0" not in without_place(photo.exif[:-30])
+    assert without_place(b"Exif\0\0II") == b""
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("quality", [35, 75, 98])
+def test_a_jpeg_of_a_jpeg_is_as_coarse(tmp_path: Path, quality: int, subsampling: Subsampling) -> None:
+    path, copy, fine = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "c.jpg"
+    path.write_bytes(encode_jpeg(gradient(), quality=quality, subsampling=subsampling))
+    photo = read_photo(path)
+    write_photo(copy, photo.rgb, like=photo)
+    assert read_photo(copy).jpeg == photo.jpeg
+    assert photo.jpeg is not None
+    assert photo.jpeg.subsampling == subsampling
+    write_photo(tmp_path / "a.png", photo.rgb, like=photo)
+    write_photo(fine, photo.rgb, like=read_photo(tmp_path / "a.png"))
+    found = read_photo(fine).jpeg
+    assert found is not None
+    assert (found.subsampling, found.tables[0][0]) == ("4:4:4", 2)  # quality 95
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_of_other_colours_is_written_as_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(gradient()).convert(mode).save(path, quality=60)
+    photo = read_photo(path)
+    write_photo(tmp_path / "b.jpg", photo.rgb, like=photo)
+    again = read_photo(tmp_path / "b.jpg")
+    assert again.jpeg is not None
+    assert photo.jpeg is not None
+    assert again.jpeg.tables[0] == photo.jpeg.tables[0]
+    assert np.abs(again.rgb.astype(int) - photo.rgb).max() < 30
 
 
 def test_an_unknown_suffix_is_refused_and_writes_nothing(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def recipes(app: App, name: str | None, schema: bool) -> int:
     help="Folder for the results.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace results that are there already.")
+@click.option("--strip-gps", is_flag=True, help="Leave out where a photo was taken.")
 @click.option(
     "--memory",
     "memory_bytes",
@@ -165,6 +166,7 @@ def enhance(
     model: Path,
     output: Path,
     overwrite: bool,
+    strip_gps: bool,
     memory_bytes: int,
     device: str,
     dry_run: bool,
@@ -183,6 +185,7 @@ def enhance(
         output,
         device=device,
         memory_bytes=memory_bytes,
+        with_place=not strip_gps,
         overwrite=overwrite,
         dry_run=dry_run,
         progress=app.progress(),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dpedkit.errors import DpedError, UsageError
 from dpedkit.files import storage_error
-from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo, write_photo
+from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo
+from dpedkit.photo_writing import write_photo
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.device import pick_device
@@ -41,6 +42,7 @@ def enhance_photos(
     dry_run: bool,
     progress: Progress,
     memory_bytes: int = MEMORY_BYTES,
+    with_place: bool = True,
 ) -> EnhanceReport:
     """Enhance photos (files, or folders of them) into the folder `output`, under their own names.
 
@@ -48,6 +50,7 @@ def enhance_photos(
     would replace its own input is refused then too, unless `output` is that folder and `overwrite` asks for it.
 
     memory_bytes  see `enhance`; the scratch file lies in `output`
+    with_place    whether the results' EXIF may tell where a photo was taken
 
     Raises:
         UsageError: no photos, or two of the same name.
@@ -75,7 +78,7 @@ def enhance_photos(
             report.failures[str(source)] = error.cause
         else:
             enhanced = enhance(generator, photo.rgb, device=place, memory_bytes=memory_bytes, scratch=output)
-            write_photo(target, enhanced, photo, report.stamp)
+            write_photo(target, enhanced, photo, report.stamp, with_place=with_place)
             report.written[str(source)] = str(target)
         progress.advance(note=source.name)
     progress.done(f"{len(report.written)} photos")

@@ -16,8 +16,9 @@ from small_photos import photo, picture, raw, write
 
 from dpedkit.db import SplitName, open_corpus
 from dpedkit.executor import Workers
-from dpedkit.images import encode_jpeg, read_rgb, write_photo
+from dpedkit.images import encode_jpeg, read_rgb
 from dpedkit.measures import measure
+from dpedkit.photo_writing import write_photo
 from dpedkit.progress import Silent
 from dpedkit.stages.patches import build_patches
 from dpedkit.workspace import find_workspace

@@ -160,3 +160,17 @@ def test_maps_without_room_go_to_the_disk_of_the_results(cli: CommandLine, tmp_p
     assert np.array_equal(read_rgb(small_disk / "out" / "photo.png"), read_rgb(tmp_path / "in-memory" / "photo.png"))
     assert [path.name for path in (small_disk / "out").iterdir()] == ["photo.png"]
     assert "'lots' is no size: write 1GB or 500MB" in cli.error(*words, "--memory", "lots", cwd=tmp_path, code=2)
+
+
+def test_results_tell_where_a_photo_was_taken_unless_that_is_stripped(cli: CommandLine, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0110] = "Camera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (47.0, 22.0, 8.0), 3: "E", 4: (8.0, 32.0, 31.0)})
+    Image.effect_noise((60, 40), 60).convert("RGB").save(tmp_path / "photo.jpg", quality=80, exif=exif)
+    save_generator(tmp_path / "model.safetensors", Generator(width=4, blocks=1), {})
+    words = ["enhance", "photo.jpg", "--model", "model.safetensors"]
+    cli.run(*words, cwd=tmp_path)
+    cli.run(*words, "--strip-gps", "-o", "stripped", cwd=tmp_path)
+    before, kept, stripped = (read_photo(tmp_path / folder / "photo.jpg") for folder in ("", "enhanced", "stripped"))
+    assert (kept.meta.latitude, kept.jpeg) == (before.meta.latitude, before.jpeg)
+    assert (stripped.meta.latitude, stripped.meta.longitude, stripped.meta.model) == (None, None, "Camera")
