@@ -66,7 +66,7 @@ class Vgg19(nn.Module):
             if stage:
                 x = functional.max_pool2d(x, 2, ceil_mode=True)  # TensorFlow's SAME: 25 px become 13
             for _ in range(depth):
-                x = functional.relu(next(convs)(x))
+                x = functional.relu_(next(convs)(x))
         return x
 
 

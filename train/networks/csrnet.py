@@ -55,7 +55,7 @@ class Csrnet(Enhancer):
         height, width = rgb.shape[2:]
         rgb = functional.pad(rgb, (0, max(0, _SMALLEST_PX - width), 0, max(0, _SMALLEST_PX - height)))
         for conv in self.looks:
-            rgb = functional.relu(conv(rgb))
+            rgb = functional.relu_(conv(rgb))
         return rgb.float().mean(dim=(2, 3))
 
     def retouch(self, layer: int, x: Tensor, told: Tensor) -> Tensor:
@@ -64,4 +64,4 @@ class Csrnet(Enhancer):
         last = layer + 1 == len(self.retouches)
         x = in_float32(self.retouches[layer], x) if last else self.retouches[layer](x)
         x = x * gain + offset + x
-        return x if last else functional.relu(x)
+        return x if last else functional.relu_(x)

@@ -47,11 +47,11 @@ class Discriminator(nn.Module):
 
     def forward(self, gray: Tensor) -> Tensor:
         """Return probabilities [B, 2] for gray patches [B, 1, S, S]: class 0 = DSLR, class 1 = enhanced."""
-        x = functional.leaky_relu(self.convs[0](gray), _LEAK)
+        x = functional.leaky_relu_(self.convs[0](gray), _LEAK)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            x = norm(functional.leaky_relu(conv(x), _LEAK))
+            x = norm(functional.leaky_relu_(conv(x), _LEAK))
         x = x.permute(0, 2, 3, 1).flatten(1)  # rows, columns, channels: the order of the authors' matrix
-        x = functional.leaky_relu(self.hidden(x), _LEAK)
+        x = functional.leaky_relu_(self.hidden(x), _LEAK)
         return torch.softmax(in_float32(self.verdict, x), dim=1)
 
 

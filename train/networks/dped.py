@@ -29,8 +29,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Refine [B, width, H, W]."""
-        h = functional.relu(self.norm1(self.conv1(x)))
-        h = functional.relu(self.norm2(self.conv2(h)))
+        h = functional.relu_(self.norm1(self.conv1(x)))
+        h = functional.relu_(self.norm2(self.conv2(h)))
         return h + x
 
 
@@ -56,11 +56,11 @@ class Generator(Enhancer):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Return the enhanced [B, 3, H, W]; values may leave [0, 1] by up to 0.08."""
-        x = functional.relu(self.head(rgb))
+        x = functional.relu_(self.head(rgb))
         for block in self.blocks:
             x = block(x)
-        x = functional.relu(self.refine1(x))
-        x = functional.relu(self.refine2(x))
+        x = functional.relu_(self.refine1(x))
+        x = functional.relu_(self.refine2(x))
         return self.squash(in_float32(self.to_rgb, x))
 
     @staticmethod

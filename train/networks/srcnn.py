@@ -34,5 +34,5 @@ class Srcnn(Enhancer):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Return the enhanced [B, 3, H, W]."""
-        x = functional.relu(self.extract(rgb))
-        return in_float32(self.rebuild, functional.relu(self.map(x)))
+        x = functional.relu_(self.extract(rgb))
+        return in_float32(self.rebuild, functional.relu_(self.map(x)))
