@@ -85,19 +85,15 @@ def upright(exif: bytes) -> bytes:
     Only those two values are patched, in place, so that maker notes, whose offsets are absolute, stay readable.
     A block that cannot be parsed comes back empty.
     """
-    start = 6 if exif.startswith(b"Exif\x00\x00") else 0
-    patched = bytearray(exif)
     try:
-        order = {b"II": "<", b"MM": ">"}[bytes(patched[start : start + 2])]
-        ifd = start + struct.unpack_from(order + "I", patched, start + 4)[0]
-        (entries,) = struct.unpack_from(order + "H", patched, ifd)
-        for entry in range(ifd + 2, ifd + 2 + 12 * entries, 12):
-            if struct.unpack_from(order + "H", patched, entry)[0] == Base.Orientation:
-                struct.pack_into(order + "HIHH", patched, entry + 2, 3, 1, _UPRIGHT, 0)
-        struct.pack_into(order + "I", patched, ifd + 2 + 12 * entries, 0)  # the thumbnail shows the old picture
+        block = _Block(exif)
+        for entry in block.entries(block.first):
+            if block.read("H", entry)[0] == Base.Orientation:
+                block.write("HIHH", entry + 2, 3, 1, _UPRIGHT, 0)
+        block.write("I", block.entries(block.first).stop, 0)  # the thumbnail shows the old picture
     except (KeyError, struct.error):
         return b""
-    return bytes(patched)
+    return bytes(block.data)
 
 
 def without_place(exif: bytes) -> bytes:
@@ -105,33 +101,56 @@ def without_place(exif: bytes) -> bytes:
 
     A block that cannot be parsed comes back empty.
     """
-    start = 6 if exif.startswith(b"Exif\x00\x00") else 0
-    patched = bytearray(exif)
     try:
-        order = {b"II": "<", b"MM": ">"}[bytes(patched[start : start + 2])]
-
-        def read(form: str, at: int) -> tuple[int, ...]:
-            return struct.unpack_from(order + form, patched, at)
-
-        ifd = start + read("I", start + 4)[0]
-        (count,) = read("H", ifd)
-        end = ifd + 2 + 12 * count + 4  # the offset of the next directory included
-        for entry in range(ifd + 2, end - 4, 12):
-            if read("H", entry)[0] != Base.GPSInfo:
-                continue
-            place = start + read("I", entry + 8)[0]
-            (entries,) = read("H", place)
-            for value in range(place + 2, place + 2 + 12 * entries, 12):
-                _, kind, times, offset = read("HHII", value)
-                if (size := _SIZES.get(kind, 1) * times) > _IN_ENTRY:
-                    patched[start + offset : start + offset + size] = bytes(len(patched[start + offset :][:size]))
-            patched[place : place + 2 + 12 * entries] = bytes(2 + 12 * entries)
-            patched[entry:end] = patched[entry + 12 : end] + bytes(12)
-            struct.pack_into(order + "H", patched, ifd, count - 1)
-            break
+        block = _Block(exif)
+        entries = block.entries(block.first)
+        for entry in entries:
+            if block.read("H", entry)[0] == Base.GPSInfo:
+                block.clear(block.start + block.read("I", entry + 8)[0])
+                after = entries.stop + 4  # with the offset of the next directory, which moves up, too
+                block.data[entry:after] = block.data[entry + 12 : after] + bytes(12)
+                block.write("H", block.first, len(entries) - 1)
+                break
     except (KeyError, struct.error):
         return b""
-    return bytes(patched)
+    return bytes(block.data)
+
+
+class _Block:
+    """An EXIF block that is patched in place: TIFF, its offsets counted from `start`; `first` is its first directory.
+
+    Raises KeyError or struct.error where it cannot be parsed, and so does every method.
+    """
+
+    def __init__(self, exif: bytes) -> None:
+        self.data = bytearray(exif)
+        self.start = 6 if exif.startswith(b"Exif\x00\x00") else 0
+        self._order = {b"II": "<", b"MM": ">"}[exif[self.start : self.start + 2]]
+        self.first = self.start + self.read("I", self.start + 4)[0]
+
+    def read(self, form: str, at: int) -> tuple[int, ...]:
+        """Return the numbers at a place."""
+        return struct.unpack_from(self._order + form, self.data, at)
+
+    def write(self, form: str, at: int, *values: int) -> None:
+        """Set the numbers at a place."""
+        struct.pack_into(self._order + form, self.data, at, *values)
+
+    def entries(self, directory: int) -> range:
+        """Return where a directory's entries begin, each of 12 bytes."""
+        return range(directory + 2, directory + 2 + 12 * self.read("H", directory)[0], 12)
+
+    def clear(self, directory: int) -> None:
+        """Write zeros over a directory and the values that its entries point to."""
+        entries = self.entries(directory)
+        for entry in entries:
+            _, kind, count, offset = self.read("HHII", entry)
+            if (size := _SIZES.get(kind, 1) * count) > _IN_ENTRY:
+                self._zero(self.start + offset, size)
+        self._zero(directory, entries.stop - directory)
+
+    def _zero(self, at: int, size: int) -> None:
+        self.data[at : at + size] = bytes(len(self.data[at : at + size]))
 
 
 def _taken_at(detail: Mapping[int, Any]) -> tuple[datetime | None, timedelta]:

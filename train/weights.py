@@ -8,7 +8,7 @@ checkpoints hold more of both, and "ema.<name>" where the running mean of the we
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,7 @@ def load_stamp(path: str | Path) -> str:
 
     path  as `load_generator` takes it; raises as that does
     """
-    found = find_generator(path)
-    if found.suffix != _SUFFIX:
-        return ""
-    with _opened(found) as file:
-        return stamp(parse_meta(file.metadata()).get("config", {}))
+    return _told(path, lambda meta: stamp(meta.get("config", {})))
 
 
 def load_origin(path: str | Path) -> str:
@@ -61,11 +57,16 @@ def load_origin(path: str | Path) -> str:
 
     path  as `load_generator` takes it; raises as that does
     """
+    return _told(path, lambda meta: str(meta.get("source", {}).get("origin", "")))
+
+
+def _told(path: str | Path, read: Callable[[Json], str]) -> str:
+    """Return what is read of a checkpoint's metadata; "" of a TensorFlow checkpoint, which has none."""
     found = find_generator(path)
     if found.suffix != _SUFFIX:
         return ""
     with _opened(found) as file:
-        return str(parse_meta(file.metadata()).get("source", {}).get("origin", ""))
+        return read(parse_meta(file.metadata()))
 
 
 def find_generator(path: str | Path) -> Path:

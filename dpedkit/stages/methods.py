@@ -27,7 +27,7 @@ from dpedkit.workspace import Workspace
 
 Kind = Literal["phone", "baseline", "run", "external"]
 PHONE = "phone"
-IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
+_IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
 
 
 class Method(ABC):
@@ -171,6 +171,11 @@ def _trained(
     workspace: Workspace, corpus: Corpus, phone: str, device: str, progress: Progress, only: Sequence[str]
 ) -> Iterator[Method]:
     place = pick_device(device)
+
+    def network(name: str, note: str, recipe: str) -> Enhancing:
+        apply = partial(enhance, load_generator(workspace.runs / name), device=place)
+        return Enhancing(name, "run", apply, note, recipe)
+
     runs = corpus.runs()
     for run in rows(runs[runs["phone"] == phone]):
         if run.run not in only if only else run.status != "done":
@@ -178,14 +183,10 @@ def _trained(
         if not (workspace.runs / run.run).is_dir():  # runs are large, and people make room
             progress.say(f"run {run.run}: its folder is gone, so it is left out")
             continue
-        folder = workspace.runs / run.run
-        note = stamp(run.config or read_config(folder))  # the corpus has the config of a finished run
-        apply = partial(enhance, load_generator(folder), device=place)
-        yield Enhancing(run.run, "run", apply, note, run.recipe)
+        note = stamp(run.config or read_config(workspace.runs / run.run))  # the corpus has a finished run's config
+        yield network(run.run, note, run.recipe)
     for name in sorted(set(workspace.imported_models(set(runs["run"]))) & set(only)):  # of any phone, so by name only
-        folder = workspace.runs / name
-        apply = partial(enhance, load_generator(folder), device=place)
-        yield Enhancing(name, "run", apply, load_origin(folder), IMPORTED_RECIPE)
+        yield network(name, load_origin(workspace.runs / name), _IMPORTED_RECIPE)
 
 
 def _elsewhere(

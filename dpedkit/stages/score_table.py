@@ -80,8 +80,8 @@ def estimate(table: Scored, method: str, others: Sequence[str]) -> Estimates:
     """
     drawn = table.resampled([method, *others])
     return Estimates(
-        own=_differences(drawn, table.metrics),
-        over=[_differences(drawn, table.metrics, minus=place) for place in range(1, len(others) + 1)],
+        own=_by_metric(drawn, table.metrics),
+        over=[_by_metric(drawn, table.metrics, minus=place) for place in range(1, len(others) + 1)],
     )
 
 
@@ -90,13 +90,11 @@ def estimate_mean(values: F64) -> Estimate:
     return _estimate(Resampled(values[:, None], np.ones(len(values))), 0)
 
 
-def _differences(drawn: Resampled, metrics: Sequence[str], minus: int | None = None) -> dict[str, Estimate]:
-    """Return the first method's means, or what they are above those of another."""
-    first = None if minus is None else minus * len(metrics)
-    return {
-        metric: _estimate(drawn, column, None if first is None else first + column)
-        for column, metric in enumerate(metrics)
-    }
+def _by_metric(drawn: Resampled, metrics: Sequence[str], minus: int | None = None) -> dict[str, Estimate]:
+    """Return the first method's means, or what they are above those of the method that stands at `minus`."""
+    count = len(metrics)
+    others = [None] * count if minus is None else range(minus * count, (minus + 1) * count)
+    return {metric: _estimate(drawn, column, others[column]) for column, metric in enumerate(metrics)}
 
 
 def _estimate(drawn: Resampled, column: int, minus: int | None = None) -> Estimate:

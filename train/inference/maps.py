@@ -103,7 +103,7 @@ class Maps:
             if free < size:
                 raise StorageError(
                     f"{self._folder} has {_gb(free)} free, and a map of this photo takes {_gb(size)}",
-                    "make room, point TMPDIR at another disk, or allow more memory with --memory",
+                    "make room there, put the results (-o) on another disk, or allow more memory (--memory)",
                 )
             file = self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115  (the stack closes it)
             if hasattr(os, "posix_fallocate"):
