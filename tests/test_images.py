@@ -170,6 +170,12 @@ def test_a_written_photo_keeps_exif_and_stands_upright(tmp_path: Path) -> None:
     assert again.meta.taken_at is not None
 
 
+def entries_of(exif: bytes) -> int:
+    """How many entries the first directory of Pillow's EXIF block says it has."""
+    assert exif[:16].startswith(b"Exif\0\0MM\0*\0\0\0\x08")
+    return int.from_bytes(exif[14:16], "big")
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
 def test_a_written_photo_tells_its_place_only_if_it_may(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
@@ -194,6 +200,7 @@ def test_a_written_photo_tells_its_place_only_if_it_may(tmp_path: Path, suffix: 
         assert 0x8825 not in other.getexif()
         assert other.getexif().get_ifd(0x8769) == one.getexif().get_ifd(0x8769)
     left = without_place(photo.exif)
+    assert entries_of(left) == entries_of(photo.exif) - 1
     assert b"maker's note" in left
     assert b"2026:11:22\0" not in left
     assert without_place(photo.exif[:-30]) == b"" or b"2026:11:22\0" not in without_place(photo.exif[:-30])
