@@ -157,7 +157,10 @@ def test_maps_without_room_go_to_the_disk_of_the_results(cli: CommandLine, tmp_p
     enlarge(small_disk)
     cli.run(*words, "--memory", "1MB", "-o", small_disk / "out", cwd=tmp_path)
     cli.run(*words, "-o", "in-memory", cwd=tmp_path)
-    assert np.array_equal(read_rgb(small_disk / "out" / "photo.png"), read_rgb(tmp_path / "in-memory" / "photo.png"))
+    of_disk, of_memory = (
+        read_rgb(folder / "photo.png").astype(int) for folder in (small_disk / "out", tmp_path / "in-memory")
+    )
+    assert np.abs(of_disk - of_memory).max() <= 1  # less memory means lower strips, and other roundings of their sums
     assert [path.name for path in (small_disk / "out").iterdir()] == ["photo.png"]
     assert "'lots' is no size: write 1GB or 500MB" in cli.error(*words, "--memory", "lots", cwd=tmp_path, code=2)
 
