@@ -137,3 +137,21 @@ def test_other_arrays_are_refused(generator: Generator, rgb: U8) -> None:
         enhance(generator, rgb)
     with pytest.raises(ValueError, match="at least 1 row"):
         enhance(generator, photo(4, 4), strip_rows=0)
+
+
+@pytest.mark.parametrize("kind", ENHANCERS)
+def test_what_is_done_is_told_and_can_be_stopped(kind: str) -> None:
+    network = ENHANCERS[kind](rng=torch.Generator().manual_seed(3))
+    shares: list[float] = []
+    enhance(network, photo(160, 20), strip_rows=16, tell=shares.append)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.2
+    assert shares[-1] == pytest.approx(1, abs=0.02)
+    assert len(shares) >= 10
+
+    def stop(share: float) -> None:
+        if share > 0.3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        enhance(network, photo(160, 20), strip_rows=16, tell=stop)

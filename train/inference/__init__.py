@@ -16,12 +16,13 @@ import torch
 
 from dpedkit.memory import resident_bytes
 from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
-from dpedkit.train.inference.maps import Maps, Photo, Result
+from dpedkit.train.inference.maps import Maps, Photo, Result, Wrote
 from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
 
 MEMORY_BYTES = 1_000_000_000
 _STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
+_TRIED_ROWS = 16
 _STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
 
 _BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, int], None]] = {
@@ -40,6 +41,7 @@ def enhance(
     memory_bytes: int = MEMORY_BYTES,
     scratch: Path | None = None,
     strip_rows: int | None = None,
+    tell: Callable[[float], None] = lambda _: None,
 ) -> U8:
     """Return the enhanced photo: what the generator makes of the whole picture at once, whatever its size.
 
@@ -48,6 +50,7 @@ def enhance(
     memory_bytes  what this process may take all in all; maps for which there is no room go to a scratch file
     scratch       folder of that file, which has no name and goes with the process; None: where temporary files go
     strip_rows    rows at a time: changes speed and memory, not the result; None: as many as the memory suggests
+    tell          gets the share that is done, 0 to 1, now and then; what it raises stops the work
     ->            uint8 [H, W, 3]
 
     Raises:
@@ -62,15 +65,37 @@ def enhance(
     generator = copy.deepcopy(generator).to(place).eval()
     row_bytes = 4 * rgb.shape[1] * generator.sizes.get("width", 64)
     rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
-    photo, result = Photo(rgb, place), Result(rgb.shape[0], rgb.shape[1])
     room = _room(place, memory_bytes, 8 * rows * row_bytes)
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-        Maps(place, room, scratch) as maps,
-    ):
-        _BY_STRIPS[generator.kind](generator, photo, result, maps, rows)
+    meter = _Meter(tell)
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        _run(generator, rgb[:_TRIED_ROWS, :1], place, room, scratch, _TRIED_ROWS, meter.count)
+        meter.expect(rgb.shape[0] / len(rgb[:_TRIED_ROWS]))
+        return _run(generator, rgb, place, room, scratch, rows, meter.count)
+
+
+def _run(
+    generator: Enhancer, rgb: U8, place: torch.device, room: int, scratch: Path | None, rows: int, wrote: Wrote
+) -> U8:
+    result = Result(rgb.shape[0], rgb.shape[1], wrote)
+    with Maps(place, room, scratch, wrote) as maps:
+        _BY_STRIPS[generator.kind](generator, Photo(rgb, place), result, maps, rows)
     return result.rgb.numpy()
+
+
+class _Meter:
+    """Tells the share of all rows of all layers that were written; how many there are, a few rows of the photo show."""
+
+    def __init__(self, tell: Callable[[float], None]) -> None:
+        self._tell, self._rows, self._all = tell, 0.0, 0.0
+
+    def count(self, rows: int) -> None:
+        self._rows += rows
+        if self._all:
+            self._tell(min(self._rows / self._all, 1.0))
+
+    def expect(self, times: float) -> None:
+        """Take what was counted for one of so many parts of what is to come."""
+        self._rows, self._all = 0.0, self._rows * times
 
 
 def _room(place: torch.device, memory_bytes: int, strips_bytes: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Protocol, Self
@@ -54,15 +55,21 @@ class Photo:
         return torch.from_numpy(self._rgb[start:stop].copy()).to(self._device).float() / 255  # it may be read-only
 
 
+Wrote = Callable[[int], None]
+"""Told of rows that were written."""
+
+
 class Result:
     """The enhanced photo, as far as it is written: uint8 [H, W, 3]."""
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, wrote: Wrote) -> None:
         self.rgb = torch.empty(height, width, 3, dtype=torch.uint8)
+        self._wrote = wrote
 
     def write(self, start: int, rows: Tensor) -> None:
         """Set rows from values in [0, 1], clipped and rounded."""
         self.rgb[start : start + len(rows)] = (rows.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+        self._wrote(len(rows))
 
 
 class Maps:
@@ -73,8 +80,8 @@ class Maps:
     folder  of scratch files; None: where temporary files go
     """
 
-    def __init__(self, device: torch.device, room: int, folder: Path | None) -> None:
-        self._device, self._room = device, room
+    def __init__(self, device: torch.device, room: int, folder: Path | None, wrote: Wrote) -> None:
+        self._device, self._room, self._wrote = device, room, wrote
         self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         self._files = ExitStack()
 
@@ -93,8 +100,8 @@ class Maps:
         size = height * width * channels * _FLOAT_BYTES
         if size <= self._room:
             self._room -= size
-            return _InMemory(torch.empty(height, width, channels, device=self._device))
-        return _InFile(self._reserve(size), (height, width, channels), self._device)
+            return _InMemory(torch.empty(height, width, channels, device=self._device), self._wrote)
+        return _InFile(self._reserve(size), (height, width, channels), self._device, self._wrote)
 
     def _reserve(self, size: int) -> IO[bytes]:
         """Return a file that has so many bytes of the disk, so that it cannot become full half way."""
@@ -114,22 +121,23 @@ class Maps:
 
 
 class _InMemory:
-    def __init__(self, values: Tensor) -> None:
+    def __init__(self, values: Tensor, wrote: Wrote) -> None:
         self.height = len(values)
-        self._values = values
+        self._values, self._wrote = values, wrote
 
     def read(self, start: int, stop: int) -> Tensor:
         return self._values[start:stop]
 
     def write(self, start: int, rows: Tensor) -> None:
         self._values[start : start + len(rows)] = rows
+        self._wrote(len(rows))
 
 
 class _InFile:
     """Read and written by calls: of a file that is mapped into memory, the pages count as this process's memory."""
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, int, int], device: torch.device) -> None:
-        self.height = shape[0]
+    def __init__(self, file: IO[bytes], shape: tuple[int, int, int], device: torch.device, wrote: Wrote) -> None:
+        self.height, self._wrote = shape[0], wrote
         self._file, self._shape, self._device = file, shape[1:], device
         self._row_bytes = shape[1] * shape[2] * _FLOAT_BYTES
 
@@ -146,6 +154,7 @@ class _InFile:
         while len(todo):
             count = os.pwrite(self._file.fileno(), todo, at)
             todo, at = todo[count:], at + count
+        self._wrote(len(rows))
 
 
 def _gb(size: int) -> str:
