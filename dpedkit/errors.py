@@ -13,6 +13,7 @@
     │   ├── KnownPhoto            1   a photo that the corpus holds in another place already
     │   └── NoPatches             1   a phone has no patches in use in a split
     ├── StorageError              1   full disk, missing rights, a lock held by someone else
+    ├── QueueFull                 1   a page has as many photos to enhance as it takes
     ├── PairRejected              1   two photos that do not show the same scene well enough
     ├── TrainError                1   a run that cannot start or has gone wrong
     │   └── WeightsError          1   a weight file that is missing, foreign or corrupt
@@ -134,6 +135,10 @@ class NoPatches(CorpusError):
             "run `dpedkit build-patches`; `dpedkit status` shows what there is",
         )
         self.args = (phone, split)
+
+
+class QueueFull(DpedError):
+    """A page has as many photos to enhance as it takes, of one visitor or of all."""
 
 
 class StorageError(DpedError):

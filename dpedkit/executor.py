@@ -10,12 +10,12 @@ import os
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -123,7 +123,7 @@ def _run_here(
 ) -> Iterator[Outcome[Item, Value]]:
     jobs, limit_bytes = _shares(wanted, say)
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
-    pool = ProcessPool(max_workers=jobs, context=context, initializer=_begin, initargs=[limit_bytes])
+    pool = ProcessPool(max_workers=jobs, context=context, initializer=begin_worker, initargs=[limit_bytes])
     waiting: deque[tuple[Item, Future[Value]]] = deque()
     finished = False
     try:
@@ -173,6 +173,49 @@ def _outcome(item: Item, future: Future[Value], timeout_s: float) -> Outcome[Ite
         return Outcome(item, None, died(item, f"its worker process died (exit code {error.exitcode})"))
 
 
+class Crew(Generic[Item, Value]):
+    """Worker processes for items that come one by one, and may be called off: a context manager.
+
+    function   importable; it may raise DpedError for its item
+    jobs       worker processes; they start with the first item
+    timeout_s  a worker that needs longer for one item is ended
+    begin      called in each new worker, with its words, before it imports anything
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Item], Value],
+        *,
+        jobs: int,
+        timeout_s: float,
+        begin: Callable[..., None],
+        words: Sequence[object],
+    ) -> None:
+        self._function, self._timeout_s = function, timeout_s
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPool(max_workers=jobs, context=context, initializer=begin, initargs=list(words))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def begin(self, item: Item) -> Future[Value]:
+        """Have an item done as soon as a worker is free; a future that is cancelled ends the worker that does it."""
+        future: Future[Value] = self._pool.schedule(perform, args=[self._function, item], timeout=self._timeout_s)
+        return future
+
+    def outcome(self, item: Item, future: Future[Value]) -> Outcome[Item, Value]:
+        """Wait for what becomes of an item.
+
+        Raises:
+            CancelledError: it was called off.
+        """
+        return _outcome(item, future, self._timeout_s)
+
+
 def given_up(item: object, timeout_s: float) -> WorkerDied:
     """Return the error of an item that took too long."""
     return WorkerDied(f"{item}: not done after {timeout_s:g} s, given up")
@@ -189,7 +232,7 @@ def one_thread_each() -> None:
         os.environ[variable] = "1"
 
 
-def _begin(limit_bytes: int | None) -> None:
+def begin_worker(limit_bytes: int | None) -> None:
     """Make a worker of a new process, before it imports anything: one thread, and its share of memory."""
     one_thread_each()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the command that started them

@@ -15,6 +15,7 @@ from dpedkit.images import Photo
 from dpedkit.profiles import to_profile
 from dpedkit.types import U8
 
+_KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
 _FINE = {"quality": 95, "subsampling": "4:4:4"}  # a JPEG of what was none
 
 
@@ -31,7 +32,7 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "
         ImageError: no such format.
         StorageError: the file cannot be written.
     """
-    kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}.get(path.suffix.lower())
+    kind = _KINDS.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"{path}: cannot write {path.suffix or 'a file without suffix'}", "use .jpg, .png or .tif")
     image = Image.fromarray(rgb)
@@ -48,6 +49,11 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "
         options |= _comment(kind, comment)
     with atomic_file(path) as temporary:
         image.save(temporary, kind, exif=exif, icc_profile=icc or None, **options)
+
+
+def result_suffix(suffix: str) -> str:
+    """Return the suffix of what is made of a photo: its own, or .jpg where nothing of that kind is written."""
+    return suffix if suffix.lower() in _KINDS else ".jpg"
 
 
 def _comment(kind: str, text: str) -> dict[str, Any]:

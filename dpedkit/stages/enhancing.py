@@ -9,14 +9,12 @@ from pathlib import Path
 from dpedkit.errors import DpedError, UsageError
 from dpedkit.files import storage_error
 from dpedkit.images import LIMIT_PX, PHOTO_SUFFIXES, find_photos, read_photo
-from dpedkit.photo_writing import write_photo
+from dpedkit.photo_writing import result_suffix, write_photo
 from dpedkit.progress import Progress
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.device import pick_device
 from dpedkit.train.inference import MEMORY_BYTES
 from dpedkit.train.weights import load_stamp
-
-_WRITTEN = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 
 @dataclass(slots=True)
@@ -91,8 +89,7 @@ def _plan(photos: Sequence[Path], output: Path) -> dict[Path, Path]:
         if not given.exists():
             raise UsageError(f"{given}: no such file or folder", "give photos, or folders of photos")
         for source in find_photos(given) if given.is_dir() else [given]:
-            suffix = source.suffix if source.suffix.lower() in _WRITTEN else ".jpg"
-            plan[source] = output / f"{source.stem}{suffix}"
+            plan[source] = output / f"{source.stem}{result_suffix(source.suffix)}"
     if not plan:
         raise UsageError(
             f"no photos in {', '.join(map(str, photos))}", f"photos end in {', '.join(sorted(PHOTO_SUFFIXES))}"

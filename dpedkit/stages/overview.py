@@ -105,7 +105,7 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "tensorboard": ("tensorboard", "tensorboard", "event files of training runs"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
     "rawpy": ("rawpy", "raw", "RAW photos"),
-    "starlette": ("starlette", "web", "the review page"),
+    "starlette": ("starlette", "web", "the pages of serve and review"),
     "distributed": ("distributed", "cluster", "work on many machines"),
     "psycopg": ("psycopg", "postgres", "an index on a PostgreSQL server"),
 }
@@ -129,7 +129,7 @@ def doctor(folder: Path, *, fix: bool = False) -> list[Finding]:
     try:
         workspace = find_workspace(folder)
         keys = workspace.keys
-        findings += _workspace_findings(workspace)
+        findings += workspace_findings(workspace)
     except NoWorkspace as error:
         findings.append(Finding("workspace", "note", error.cause, error.remedy))
     except DpedError as error:
@@ -176,7 +176,8 @@ def _usb(keys: Path | None, fix: bool) -> list[Finding]:
     return usb_findings(Machine(), keys, fix=fix)
 
 
-def _workspace_findings(workspace: Workspace) -> list[Finding]:
+def workspace_findings(workspace: Workspace) -> list[Finding]:
+    """Look at a workspace: its disk, its rigs, its corpus."""
     from dpedkit.capture.rig import load_rig
 
     free = shutil.disk_usage(workspace.root).free

@@ -15,7 +15,7 @@ from dpedkit.db import Corpus
 from dpedkit.errors import UsageError
 from dpedkit.files import sha256_file
 from dpedkit.settings import leaves
-from dpedkit.stages.charts import Series
+from dpedkit.stages.charts import Series, line_chart
 from dpedkit.stages.frames import rows
 from dpedkit.train import load_recipe, recipe_names
 from dpedkit.train.runlog import read_log
@@ -85,11 +85,39 @@ def find_runs(workspace: Workspace, corpus: Corpus, names: Sequence[str]) -> lis
     return [_facts(workspace, known[name], snapshots) for name in dict.fromkeys(names)]
 
 
-def loss_chart(runs: Sequence[RunFacts]) -> dict[str, Series]:
-    """Return each loss that any of the runs has: its name -> run -> steps and values, none where a run has it not."""
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """Lines of one chart, a run each, by steps."""
+
+    caption: str
+    y: str
+    series: Series
+    log: bool = False
+
+    def draw(self) -> str:
+        """Return them as SVG."""
+        return line_chart(self.series, x="step", y=self.y, log=self.log)
+
+
+def curves(runs: Sequence[RunFacts]) -> list[Curves]:
+    """Return the validations' PSNR and each loss that any of the runs has; a run that has it not has no points."""
+    validation = {run.name: run.validation() for run in runs if run.validation()[0]}
+    found = [Curves("PSNR of validation patches", "dB", validation)] if validation else []
     losses = {run.name: run.losses() for run in runs}
-    names = {name: None for mine in losses.values() for name in mine}
-    return {name: {run: mine.get(name, ([], [])) for run, mine in losses.items()} for name in names}
+    for name in {name: None for mine in losses.values() for name in mine}:
+        series = {run: mine.get(name, ([], [])) for run, mine in losses.items()}
+        positive = all(value > 0 for _, values in series.values() for value in values)
+        caption = "the generator's loss" if name == "total" else f"loss: {name}"
+        found.append(Curves(caption, name, series, log=positive))
+    return found
+
+
+def settings(runs: Sequence[RunFacts]) -> list[tuple[str, list[object], bool]]:
+    """Return every value of the runs' configs: its key, the runs' values, and whether they differ."""
+    flat = [dict(leaves(run.config)) for run in runs]
+    keys = dict.fromkeys(key for mine in flat for key in mine)
+    values = {key: [mine.get(key, "") for mine in flat] for key in keys}
+    return [(key, mine, any(value != mine[0] for value in mine)) for key, mine in values.items()]
 
 
 def read_config(folder: Path) -> Json:

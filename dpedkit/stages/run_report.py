@@ -14,14 +14,12 @@ from dpedkit.db import SplitName, open_corpus
 from dpedkit.files import storage_error, write_atomic
 from dpedkit.images import read_rgb
 from dpedkit.progress import Progress
-from dpedkit.settings import leaves
 from dpedkit.stages.artefacts import KINDS, ArtefactReport, MethodArtefacts, find_artefacts
-from dpedkit.stages.charts import line_chart
 from dpedkit.stages.evaluate import EvaluateReport, Protocol, Score, evaluate
 from dpedkit.stages.published import NOTE
 from dpedkit.stages.report import Chart, data_uri
 from dpedkit.stages.run_drawing import GainRow, draw_gains
-from dpedkit.stages.run_facts import RunFacts, find_runs, loss_chart
+from dpedkit.stages.run_facts import RunFacts, curves, find_runs, settings
 from dpedkit.stages.run_pictures import Gallery
 from dpedkit.stages.templates import render, resource
 from dpedkit.workspace import Workspace
@@ -150,9 +148,9 @@ def _fields(
         "worst": gallery.worst(),
         "legends": _LEGENDS,
         "kinds": KINDS,
-        "charts": _charts(runs),
+        "charts": [Chart(each.caption, each.draw()) for each in curves(runs)],
         "validation": {run.name: _validation_pictures(run) for run in runs if run.pictures},
-        "settings": _settings(runs),
+        "settings": settings(runs),
         "again": again,
         "made_by": version("dpedkit"),
     }
@@ -198,16 +196,6 @@ def _artefact_row(each: MethodArtefacts) -> dict[str, object]:
     return {"name": each.method, "ours": each.kind in ("run", "external"), "means": each.means}
 
 
-def _charts(runs: Sequence[RunFacts]) -> list[Chart]:
-    validation = {run.name: run.validation() for run in runs if run.validation()[0]}
-    charts = [Chart("PSNR of validation patches", line_chart(validation, x="step", y="dB"))] if validation else []
-    for name, series in loss_chart(runs).items():
-        rising = all(value > 0 for _, values in series.values() for value in values)
-        caption = "the generator's loss" if name == "total" else f"loss: {name}"
-        charts.append(Chart(caption, line_chart(series, x="step", y=name, log=rising)))
-    return charts
-
-
 def _validation_pictures(run: RunFacts) -> list[tuple[str, str]]:
     """Return some of a run's pictures, first to last, each with its step and PSNR."""
     psnr = dict(zip(*run.validation(), strict=True))
@@ -220,11 +208,3 @@ def _validation_pictures(run: RunFacts) -> list[tuple[str, str]]:
         told = f"step {step}" if found is None else f"step {step}: {found:.2f} dB"
         shown.append((told, data_uri(read_rgb(path))))
     return shown
-
-
-def _settings(runs: Sequence[RunFacts]) -> list[tuple[str, list[object], bool]]:
-    """Return every value of the runs' configs: its key, the runs' values, and whether they differ."""
-    flat = [dict(leaves(run.config)) for run in runs]
-    keys = dict.fromkeys(key for mine in flat for key in mine)
-    values = {key: [mine.get(key, "") for mine in flat] for key in keys}
-    return [(key, mine, any(value != mine[0] for value in mine)) for key, mine in values.items()]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
@@ -38,13 +38,15 @@ HEADERS: Mapping[str, str] = {
 class Guard:
     """An ASGI application in front of another.
 
-    hosts  names by which the pages may be asked for; None: any, which only a token makes safe
-    token  what visitors must bring, once in the address and from then on in a cookie; "": nothing
+    hosts    names by which the pages may be asked for; None: any, which only a token makes safe
+    token    what visitors must bring, once in the address and from then on in a cookie; "": nothing
+    uploads  paths that take files -> how many bytes; everything else takes MOST_BODY_BYTES
     """
 
     app: ASGIApp
     hosts: frozenset[str] | None = LOOPBACK
     token: str = ""
+    uploads: Mapping[str, int] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -54,19 +56,20 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = self._refusal(scope) or self._welcome(scope)
+        most_bytes = self.uploads.get(scope["path"], MOST_BODY_BYTES)
+        answer = self._refusal(scope, most_bytes) or self._welcome(scope)
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await (answer or self.app)(scope, _limited(receive), send_safely)
+        await (answer or self.app)(scope, _limited(receive, most_bytes), send_safely)
 
-    def _refusal(self, scope: Scope) -> Response | None:
+    def _refusal(self, scope: Scope, most_bytes: int) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.hosts is not None and _split(f"//{host}").hostname not in self.hosts:
@@ -76,9 +79,9 @@ class Guard:
         try:
             length = int(headers.get("content-length", "0"))
         except ValueError:
-            length = MOST_BODY_BYTES + 1
-        if length > MOST_BODY_BYTES:
-            return _refuse(413, f"more than {MOST_BODY_BYTES >> 20} MB", "send less")
+            length = most_bytes + 1
+        if length > most_bytes:
+            return _refuse(413, f"more than {most_bytes / 1e6:.0f} MB", "send less")
         return None
 
     def _welcome(self, scope: Scope) -> Response | None:
@@ -119,7 +122,7 @@ def _cookie(headers: Headers) -> str:
     return cookies[COOKIE].value if COOKIE in cookies else ""
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, most_bytes: int) -> Receive:
     """End a body that is longer than it may be, whatever its header said."""
     taken = 0
 
@@ -127,7 +130,7 @@ def _limited(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        return message if taken <= MOST_BODY_BYTES else {"type": "http.disconnect"}
+        return message if taken <= most_bytes else {"type": "http.disconnect"}
 
     return receive_some
 

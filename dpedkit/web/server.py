@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import socket
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 
 import uvicorn
 from starlette.routing import BaseRoute
@@ -19,13 +20,21 @@ _MOST_HEAD_BYTES = 64 << 10  # a long query and the names of a page's pairs stan
 
 
 def serve(
-    routes: Sequence[BaseRoute], *, host: str, port: int, start: str, say: Callable[[str], None], browse: bool
+    routes: Sequence[BaseRoute],
+    *,
+    host: str,
+    port: int,
+    start: str,
+    say: Callable[[str], None],
+    browse: bool,
+    uploads: Mapping[str, int] = MappingProxyType({}),
 ) -> None:
     """Serve pages until Ctrl-C; visitors are not written down.
 
-    host   beyond loopback, visitors must bring a token, which is part of the address that `say` is told
-    port   0: any free one
-    start  path of the page to open
+    host     beyond loopback, visitors must bring a token, which is part of the address that `say` is told
+    port     0: any free one
+    start    path of the page to open
+    uploads  as in `Guard`
 
     Raises:
         UsageError: no such host here.
@@ -39,7 +48,7 @@ def serve(
         raise UsageError(f"no host {host!r} here: {error.strerror}", "leave --host out, or use 0.0.0.0") from error
     except OSError as error:
         raise StorageError(f"{host}:{port}: {error.strerror}", "use another --port; 0 is any free one") from error
-    with listening:
+    with listening, suppress(KeyboardInterrupt):  # this is how it is meant to end
         # asyncio does so only where a socket names its protocol; without it, every answer waits 40 ms for an ACK
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name = f"[{host}]" if ":" in host else host
@@ -49,7 +58,7 @@ def serve(
         say(address)
         if browse:
             webbrowser.open(address)
-        app = make_app(routes, hosts=None if token else LOOPBACK, token=token)
+        app = make_app(routes, hosts=None if token else LOOPBACK, token=token, uploads=uploads)
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -58,5 +67,4 @@ def serve(
             lifespan="off",
             h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
         )
-        with suppress(KeyboardInterrupt):  # this is how it is meant to end
-            uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(config).run(sockets=[listening])

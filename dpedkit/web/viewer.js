@@ -10,7 +10,7 @@ const DETAILS = 20; // pairs whose masks and patches are kept
 const PAUSE_MS = 150; // who goes through pairs faster sees the photos alone
 const SLOW_MS = 300; // a decision that takes longer says so
 const MODES = { b: "blink", s: "split", c: "beside", d: "difference" };
-const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 const FACTS = {
   residual_px: ["residual", 3, " px"], residual_p95_px: ["p95", 3, " px"], trusted_share: ["trusted", 2, ""], overlap: ["overlap", 2, ""],
   inliers: ["inliers", 0, ""], sharpness_ratio: ["sharpness, DSLR over phone", 2, ""], patches: ["patches", 0, ""], kept: ["kept", 0, ""],
@@ -227,14 +227,14 @@ export class Viewer {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const at = event.target, arrow = ARROWS[event.key];
-    if (arrow && this.stage.zoomed && event.shiftKey) { event.preventDefault(); this.stage.pan(-80 * arrow[0], -80 * arrow[1]); return; }
-    if (at.matches("select") || (arrow && at.matches("input[type=range]")) || (event.key === " " && at.matches("button"))) return;
-    const act = arrow?.[0] ? () => this.step(arrow[0]) : MODES[event.key] ? () => this.stage.mode(MODES[event.key]) : this.keys[event.key];
+    const at = event.target, step = STEPS[event.key];
+    if (this.stage.moved(event)) { event.preventDefault(); return; }
+    if (at.matches("select") || (step && at.matches("input[type=range]")) || (event.key === " " && at.matches("button"))) return;
+    const act = step ? () => this.step(step) : MODES[event.key] ? () => this.stage.mode(MODES[event.key]) : this.keys[event.key];
     if (!act) return;
     event.preventDefault();
     // a key that is held down goes through the pairs, each as soon as the one before is seen; it decides nothing
-    if (event.repeat && (!arrow || this.stage.loading)) return;
+    if (event.repeat && (!step || this.stage.loading)) return;
     act();
   }
 }

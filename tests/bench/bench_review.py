@@ -32,7 +32,7 @@ from measure import Figure, Findings
 from pair_truth import make_pair
 from pairs import CASES
 from playwright.sync_api import Browser, Page, sync_playwright
-from review_server import serving
+from page_server import serving
 from sqlalchemy import update
 
 from dpedkit.align import align_pair
@@ -70,7 +70,7 @@ document.addEventListener("keydown", (event) => {
   window.left = before;
   const look = async () => {
     if (title.textContent === before || stage.ariaBusy === "true") { requestAnimationFrame(look); return; }
-    await Promise.all(["#left .phone", "#left .dslr"].map((one) => document.querySelector(one).decode()));
+    await Promise.all(["#left .under", "#left .over"].map((one) => document.querySelector(one).decode()));
     requestAnimationFrame(() => requestAnimationFrame(() => window.times.push(performance.now() - event.timeStamp)));
   };
   look();

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import CommandLine
+from page_server import serving
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from review_server import serving
 
 from dpedkit.images import encode_jpeg
+from dpedkit.train.networks import Generator
+from dpedkit.train.networks.dped import mix_colours, start_from_photo
+from dpedkit.train.weights import save_generator
 
 SHOTS, SIZE = 5, (420, 320)
 expect.set_options(timeout=60_000)  # other tests share the machine
@@ -45,6 +49,27 @@ def root(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(cli: CommandLine, root: Path) -> Iterator[str]:
     with serving(cli, root) as printed:
+        yield printed
+
+
+@pytest.fixture(scope="session")
+def models(root: Path) -> Path:
+    """Two models of that workspace: one that brightens, and one that darkens and is stamped."""
+    for name, gain in (("brighter", 1.3), ("darker", 0.6)):
+        rng = torch.Generator().manual_seed(3)
+        generator = Generator(width=32, blocks=1, rng=rng)
+        start_from_photo(generator, rng)
+        mix_colours(generator, np.eye(3) * gain, np.zeros(3))
+        config = {"for_results": False, "vgg": "random:0"} if name == "darker" else {}
+        (root / "runs" / name).mkdir()
+        save_generator(root / "runs" / name / "best.safetensors", generator, {"config": config})
+    return root
+
+
+@pytest.fixture(scope="session")
+def site(cli: CommandLine, models: Path) -> Iterator[str]:
+    """The address of `dpedkit serve`."""
+    with serving(cli, models, "--max-upload", "3MB", "--max-megapixels", "1", command="serve") as printed:
         yield printed
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from command_line import CommandLine
-from review_server import serving
+from page_server import serving
 
 SECRET = "/etc/passwd"
 KEY = "0123456789abcdef01234567"

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from command_line import CommandLine, wait_until
+from page_server import serving
 from playwright.sync_api import Browser, Page, expect
-from review_server import serving
 
 from dpedkit.db import open_corpus
 from dpedkit.images import encode_jpeg
@@ -131,15 +131,15 @@ def test_each_way_of_comparing_shows_something_else(page: Page) -> None:
 def test_one_to_one_shows_each_pixel_once_and_both_photos_follow(page: Page) -> None:
     page.set_viewport_size({"width": 420, "height": 560})  # the photo is wider than the stage
     opened(page).keyboard.press("z")
-    expect(page.locator("#left .phone")).to_have_attribute("src", re.compile("full-phone.jpg$"))
+    expect(page.locator("#left .under")).to_have_attribute("src", re.compile("full-phone.jpg$"))
     look(page)
-    box = page.locator("#left .phone").bounding_box()
+    box = page.locator("#left .under").bounding_box()
     assert box
     assert (box["width"], box["height"]) == (420, 320)
     page.keyboard.press("c")
     for _ in range(3):
         page.keyboard.press("Shift+ArrowRight")
-    sides = [page.locator(which).bounding_box() for which in ("#left .phone", "#right .dslr")]
+    sides = [page.locator(which).bounding_box() for which in ("#left .under", "#right .over")]
     panes = [page.locator(which).bounding_box() for which in ("#left", "#right")]
     places = [side["x"] - pane["x"] for side, pane in zip(sides, panes, strict=True) if side and pane]
     assert places[0] == places[1] < -50
@@ -217,14 +217,14 @@ def test_a_photo_that_is_gone_is_told_of_and_can_be_decided(page: Page, root: Pa
     try:
         opened(page, 1)
         expect(page.get_by_test_id("said")).to_contain_text("cannot be drawn: `dpedkit fsck`")
-        expect(page.locator(".on-phone")).to_have_text("sony: no picture")
+        expect(page.locator(".on-under")).to_have_text("sony: no picture")
         page.keyboard.press("r")
         expect(page.locator("#title")).to_contain_text("/0003 sony")
         assert verdicts(root)[1] == "reject"
     finally:
         away.rename(photo)
     seen(page).keyboard.press("ArrowLeft")
-    expect(page.locator(".on-phone")).to_have_text("sony")  # it came back: nothing was remembered of its absence
+    expect(page.locator(".on-under")).to_have_text("sony")  # it came back: nothing was remembered of its absence
 
 
 def test_a_decision_that_could_not_be_saved_yet_is_told_of(page: Page, root: Path) -> None:
@@ -266,7 +266,7 @@ def test_what_the_aligner_rejected_is_not_taken_for_a_decision(
         expect(page.locator("#facts dt").first).to_have_text(re.compile("^not aligned: "))
 
         def is_whole() -> bool:
-            boxes = [page.locator(which).bounding_box() for which in ("#stage", "#left .phone", "#right .dslr")]
+            boxes = [page.locator(which).bounding_box() for which in ("#stage", "#left .under", "#right .over")]
             stage, *sides = [box["height"] for box in boxes if box]
             return max(sides) < stage + 1  # which is no whole number of pixels
 
