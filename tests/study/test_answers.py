@@ -16,7 +16,8 @@ import pytest
 from study_plans import make_plan
 
 from dpedkit.errors import AnswerRefused, StorageError, StudyError, UnknownCode
-from dpedkit.stages.study.answers import ANSWERS_FILE, collecting, read_answers
+from dpedkit.stages.study.answers import ANSWERS_FILE, read_answers
+from dpedkit.stages.study.collecting import collecting
 
 PLAN = make_plan()
 
@@ -161,7 +162,7 @@ import resource, signal, sys
 from pathlib import Path
 from study_plans import make_plan
 from dpedkit.errors import StorageError
-from dpedkit.stages.study.answers import collecting
+from dpedkit.stages.study.collecting import collecting
 folder, plan = Path(sys.argv[1]), make_plan()
 with collecting(folder, plan) as answers:
     code = answers.start()
@@ -198,7 +199,7 @@ TELLER = """
 import sys
 from pathlib import Path
 from study_plans import make_plan
-from dpedkit.stages.study.answers import collecting
+from dpedkit.stages.study.collecting import collecting
 with collecting(Path(sys.argv[1]), make_plan()) as answers:
     code = answers.start()
     print(code, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_no_scene_comes_twice_in_a_row(scenes: int) -> None:
     scene = {trial.id: trial.scene for trial in plan.trials}
     for subject in range(60):
         order = [scene[shown.trial] for shown in plan.session(subject)]
-        assert all(one != other for one, other in zip(order, order[1:], strict=False))
+        assert all(one != other for one, other in pairwise(order))
 
 
 def test_only_a_plan_that_is_whole_and_known_is_read(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_only_a_plan_that_is_whole_and_known_is_read(tmp_path: Path) -> None:
     assert load_plan(path.parent).digest == PLAN.digest
     for damaged in (text[:-200], text.replace('"version": 1', '"version": 2'), text.replace('"seed"', '"sead"')):
         path.write_text(damaged)
-        with pytest.raises(StudyError, match="plan.json"):
+        with pytest.raises(StudyError, match=r"plan\.json"):
             load_plan(path.parent)
     with pytest.raises(StudyError, match="no study 'other'") as missing:
         load_plan(tmp_path / "other")
