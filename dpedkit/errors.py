@@ -17,6 +17,9 @@
     ├── PairRejected              1   two photos that do not show the same scene well enough
     ├── TrainError                1   a run that cannot start or has gone wrong
     │   └── WeightsError          1   a weight file that is missing, foreign or corrupt
+    ├── StudyError                1   a preference study's plan or answers do not allow it
+    │   ├── UnknownCode           1   no subject has this code
+    │   └── AnswerRefused         1   this place was answered otherwise, or is not next
     ├── WorkerDied                1   a native library took its worker process down
     ├── ClusterError              1   a Dask cluster that does not answer, has no workers or has the wrong ones
     ├── MissingExtra              1   an optional package is not installed
@@ -163,6 +166,18 @@ class TrainError(DpedError):
 
 class WeightsError(TrainError):
     """A weight file that is missing, foreign or corrupt."""
+
+
+class StudyError(DpedError):
+    """A preference study's plan or answers do not allow what was asked."""
+
+
+class UnknownCode(StudyError):
+    """No subject of the study has this code."""
+
+
+class AnswerRefused(StudyError):
+    """A place that was answered otherwise before, or is not the next one."""
 
 
 class WorkerDied(DpedError):
