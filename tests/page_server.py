@@ -1,4 +1,4 @@
-"""A real `dpedkit review` or `dpedkit serve` for tests."""
+"""A real `dpedkit review`, `serve` or `study serve` for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from command_line import DPEDKIT, CommandLine
 
 
 @contextmanager
-def serving(cli: CommandLine, root: Path, *options: str, command: str = "review") -> Iterator[str]:
+def serving(cli: CommandLine, root: Path, *options: str, command: str | tuple[str, ...] = "review") -> Iterator[str]:
     """Run `dpedkit review` and yield the address that it prints; it ends with Ctrl-C as with a clean exit."""
     with started(cli, root, *options, command=command) as (server, address):
         yield address
@@ -22,10 +22,11 @@ def serving(cli: CommandLine, root: Path, *options: str, command: str = "review"
 
 @contextmanager
 def started(
-    cli: CommandLine, root: Path, *options: str, command: str = "review"
+    cli: CommandLine, root: Path, *options: str, command: str | tuple[str, ...] = "review"
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run it and yield the process, too, which is killed if it has not ended by then."""
-    words = [DPEDKIT, command, "--port", "0", "--no-browser", *options]
+    asked = (command,) if isinstance(command, str) else command
+    words = [DPEDKIT, *asked, "--port", "0", "--no-browser", *options]
     server = subprocess.Popen(
         words, cwd=root, env=cli.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -12,12 +12,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from dpedkit.errors import DpedError, ImageError, QueryError, QueueFull, StorageError, UsageError, WorkerDied
+from dpedkit.errors import (
+    AnswerRefused,
+    DpedError,
+    ImageError,
+    QueryError,
+    QueueFull,
+    StorageError,
+    UnknownCode,
+    UsageError,
+    WorkerDied,
+)
 from dpedkit.stages.templates import render, resource
 from dpedkit.web.guard import Guard
 
 _KINDS = {"css": "text/css", "js": "text/javascript"}
-_STATUS = ((UsageError, 400), (ImageError, 422), (WorkerDied, 422), (QueueFull, 503), (StorageError, 507))
+_STATUS = (
+    *((UsageError, 400), (UnknownCode, 404), (AnswerRefused, 409)),
+    *((ImageError, 422), (WorkerDied, 422), (QueueFull, 503), (StorageError, 507)),
+)
 
 
 _SHARED = ("site.css", "compare.css", "compare.js", "pictures.js", "api.js")

@@ -29,10 +29,10 @@ import httpx
 from big_corpus import PHONES, big_corpus
 from command_line import CommandLine
 from measure import Figure, Findings
+from page_server import serving
 from pair_truth import make_pair
 from pairs import CASES
 from playwright.sync_api import Browser, Page, sync_playwright
-from page_server import serving
 from sqlalchemy import update
 
 from dpedkit.align import align_pair
