@@ -86,4 +86,5 @@ def answer_through_a_kill(cli: CommandLine, root: Path, plan: StudyPlan, *, subj
         assert len(subject.given) == subject.of == len(plan.trials)
     # who heard nothing of the own start began again; that number is left without answers
     assert not any(one.answers for one in found.values())
-    return f"{subjects} subjects, {cut_short} cut short after {kill_at} lines, {subjects * len(plan.trials)} answers"
+    assert cut_short
+    return f"{subjects * len(plan.trials)} answers"

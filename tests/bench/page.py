@@ -82,6 +82,11 @@ def soak_chapter(path: Path) -> str:
         ),
         *_counted(items, "export", "**Exports** killed (SIGKILL) twice at random, in the end the same bytes"),
         *_counted(items, "mutants", "**Mutants**, photos damaged at random (`tests/soak/mutants.py`)"),
+        *_counted(
+            items,
+            "study",
+            "**Answers** of 50 subjects at once, the server killed (SIGKILL) in the middle, each kept once",
+        ),
         "**Faults**, at the second of three shots:",
         "",
         "| fault | device | passed | what became of it |",

@@ -35,6 +35,7 @@ NAMES = (
     "train",
     "learning",
     "enhance",
+    "serve",
     "demo",
     "gpu",
 )

@@ -30,11 +30,13 @@ from kills import kill_and_resume
 from mutants import read_all
 from pipeline_kills import Pipeline
 from rehearsal import Rehearsal
+from study_kills import study_through_a_kill
 
 KILLS = 200
 DAMAGES = 1000
 PIPELINES, EXPORTS = 200, 60
 MUTANTS = 5000
+STUDIES, SUBJECTS = 20, 50
 _AT_ONCE = 50  # damages in one item
 _READ_AT_ONCE = 250  # mutants in one item
 _ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +50,9 @@ def main(words: list[str]) -> int:
     """Run what is missing; return how many items failed."""
     parser = argparse.ArgumentParser(description="Run the full counts.")
     parser.add_argument(
-        "prefixes", nargs="*", help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants"
+        "prefixes",
+        nargs="*",
+        help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants, study",
     )
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
@@ -109,6 +113,8 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
         yield f"export/{seed:03d}", partial(exports.use, methodcaller("kill", seed))
     for first in range(0, MUTANTS, _READ_AT_ONCE):
         yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
+    for seed in range(STUDIES):
+        yield f"study/{seed:03d}", partial(study_through_a_kill, SUBJECTS, seed)
 
 
 class _One(Generic[Thing]):
