@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from dpedkit.errors import MissingExtra
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
@@ -101,12 +99,9 @@ class App:
 def explain(app: App, error: Exception) -> int:
     """Print an error nobody foresaw; return the exit code."""
     if isinstance(error, ModuleNotFoundError):
-        from dpedkit.stages.overview import EXTRAS
+        from dpedkit.stages.overview import missing_extra
 
-        missing = (error.name or "").partition(".")[0]
-        if missing in EXTRAS:
-            distribution, extra, _ = EXTRAS[missing]
-            absent = MissingExtra(distribution, extra)
+        if absent := missing_extra(error):
             return app.fail(absent.cause, absent.remedy, absent.exit_code)
     if isinstance(error, OSError):
         from dpedkit.files import storage_error

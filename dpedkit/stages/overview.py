@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from dpedkit.db import Counts, open_corpus
-from dpedkit.errors import DpedError, NoWorkspace
+from dpedkit.errors import DpedError, MissingExtra, NoWorkspace
 from dpedkit.executor import processors
 from dpedkit.stages.frames import rows
 from dpedkit.workspace import Workspace, find_workspace
@@ -110,6 +110,15 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "psycopg": ("psycopg", "postgres", "an index on a PostgreSQL server"),
 }
 CORE = ("numpy", "scipy", "opencv-python-headless", "pillow", "sqlalchemy", "pandas", "pydantic", "click", "rich")
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """Return what an import that failed lacks, if it is one of EXTRAS."""
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return None
+    distribution, extra, _ = EXTRAS[module]
+    return MissingExtra(distribution, extra)
 
 
 def doctor(folder: Path, *, fix: bool = False) -> list[Finding]:

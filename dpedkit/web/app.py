@@ -16,6 +16,7 @@ from dpedkit.errors import (
     AnswerRefused,
     DpedError,
     ImageError,
+    MissingExtra,
     QueryError,
     QueueFull,
     StorageError,
@@ -23,13 +24,14 @@ from dpedkit.errors import (
     UsageError,
     WorkerDied,
 )
+from dpedkit.stages.overview import missing_extra
 from dpedkit.stages.templates import render, resource
 from dpedkit.web.guard import Guard
 
 _KINDS = {"css": "text/css", "js": "text/javascript"}
 _STATUS = (
     *((UsageError, 400), (UnknownCode, 404), (AnswerRefused, 409)),
-    *((ImageError, 422), (WorkerDied, 422), (QueueFull, 503), (StorageError, 507)),
+    *((MissingExtra, 501), (ImageError, 422), (WorkerDied, 422), (QueueFull, 503), (StorageError, 507)),
 )
 
 
@@ -47,7 +49,13 @@ def make_app(
 
     hosts, token, uploads  as in `Guard`
     """
-    handlers: Any = {DpedError: _explain, HTTPException: _refuse, ClientDisconnect: _gone, Exception: _fail}
+    handlers: Any = {
+        DpedError: _explain,
+        HTTPException: _refuse,
+        ClientDisconnect: _gone,
+        ModuleNotFoundError: _lack,
+        Exception: _fail,
+    }
     everything = [*routes, Route("/favicon.ico", _icon), *package_files(*_SHARED)]
     return Guard(Starlette(routes=everything, exception_handlers=handlers), hosts, token, uploads)
 
@@ -91,6 +99,12 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 async def _gone(request: Request, _error: Exception) -> Response:
     return _told(request, {"error": "the request was cut short", "remedy": "send it again"}, 400)
+
+
+async def _lack(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ModuleNotFoundError)
+    absent = missing_extra(error)
+    return await (_explain(request, absent) if absent else _fail(request, error))
 
 
 async def _fail(request: Request, error: Exception) -> Response:

@@ -4,6 +4,7 @@ import { Card, picture_of } from "./photos.js";
 
 const find = (selector) => document.querySelector(selector);
 const SENDING = 2; // photos at a time
+const UNDONE = 20; // photos at the server that are not done: the rest waits here
 const SOON_MS = 700, LATER_MS = 5000; // how often to ask, while something happens and while nothing does
 const FULL_MS = 5000; // and when to try again where there is no room
 
@@ -49,7 +50,8 @@ function take(files) {
 }
 
 function pump() {
-  while (sending < SENDING && outgoing.length) deliver(outgoing.shift());
+  const undone = [...cards.values()].filter((card) => ["waiting", "working"].includes(card.told.state)).length;
+  while (sending < SENDING && undone + sending < UNDONE && outgoing.length) deliver(outgoing.shift());
 }
 
 async function deliver(photo) {
@@ -90,6 +92,7 @@ async function follow() {
     }
     if (find("#problem").dataset.gone) { find("#problem").hidden = true; delete find("#problem").dataset.gone; }
     tally(told);
+    pump();
   } catch (error) {
     tell(error);
     find("#problem").dataset.gone = "yes";

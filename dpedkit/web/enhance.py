@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import anyio
@@ -18,11 +19,13 @@ from dpedkit.errors import StorageError
 from dpedkit.files import storage_error
 from dpedkit.stages.enhance_jobs import Job
 from dpedkit.stages.enhance_queue import Queue
-from dpedkit.stages.models import Model
 from dpedkit.stages.uploads import Upload
 from dpedkit.types import Json
 from dpedkit.web.app import package_files, page_of
 from dpedkit.web.asking import found, json_fields
+
+if TYPE_CHECKING:
+    from dpedkit.stages.models import Model
 
 START = "/enhance"
 UPLOADS = "/api/photos"

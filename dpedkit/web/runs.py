@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,11 +12,13 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dpedkit.db import Corpus
-from dpedkit.stages.run_facts import RunFacts, curves, find_runs, settings
-from dpedkit.stages.run_list import list_runs
 from dpedkit.web.app import package_files, page_of
 from dpedkit.web.asking import found, number
 from dpedkit.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dpedkit.stages.run_facts import RunFacts
+    from dpedkit.stages.run_list import RunInBrief
 
 _MOST = 8  # beside each other
 _REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"  # it brings all with it
@@ -26,16 +28,25 @@ Value = TypeVar("Value")
 def runs_routes(workspace: Workspace, corpus: Corpus) -> list[BaseRoute]:
     """Return the routes of the pages of runs."""
 
+    # what reads checkpoints imports torch, which takes seconds: not before somebody asks for it
     def facts(names: Sequence[str]) -> list[RunFacts]:
+        from dpedkit.stages.run_facts import find_runs
+
         return find_runs(workspace, corpus, names)
 
+    def briefly() -> list[RunInBrief]:
+        from dpedkit.stages.run_list import list_runs
+
+        return list_runs(workspace, corpus)
+
     async def every(_request: Request) -> Response:
-        return page_of("runs.html", runs=await found(list_runs, workspace, corpus))
+        return page_of("runs.html", runs=await found(briefly))
 
     async def shown(request: Request) -> Response:
-        names = _names(request)
-        runs = await found(facts, names)
-        brief = {run.name: run for run in await found(list_runs, workspace, corpus)}
+        from dpedkit.stages.run_facts import curves, settings
+
+        runs = await found(facts, _names(request))
+        brief = {run.name: run for run in await found(briefly)}
         fields = {
             "runs": runs,
             "brief": [brief[run.name] for run in runs],
@@ -47,6 +58,8 @@ def runs_routes(workspace: Workspace, corpus: Corpus) -> list[BaseRoute]:
         return page_of("run.html", **fields)
 
     async def chart(request: Request) -> Response:
+        from dpedkit.stages.run_facts import curves
+
         runs = await found(facts, _names(request))
         return _picked(curves(runs), request, lambda each: Response(each.draw(), media_type="image/svg+xml"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.routing import BaseRoute
 
@@ -16,16 +17,23 @@ from dpedkit.web.review import review_routes
 from dpedkit.web.runs import runs_routes
 from dpedkit.workspace import Workspace
 
+if TYPE_CHECKING:
+    from dpedkit.stages.models import Model
+
 
 def site_routes(workspace: Workspace, corpus: Corpus, queue: Queue) -> list[BaseRoute]:
     """Return the routes of all pages."""
-    from dpedkit.stages.models import models
+
+    def models_there_are() -> Mapping[str, Model]:
+        from dpedkit.stages.models import models  # which imports torch: not before somebody asks for it
+
+        return models(workspace, corpus)
 
     return [
         *overview_routes(workspace),
         *review_routes(Gallery(workspace, corpus), corpus.columns("pairs")),
         *runs_routes(workspace, corpus),
-        *enhance_routes(queue, lambda: models(workspace, corpus)),
+        *enhance_routes(queue, models_there_are),
     ]
 
 

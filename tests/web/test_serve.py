@@ -303,3 +303,15 @@ def test_pages_of_runs_and_overview(visit: Callable[..., Visitor]) -> None:
     assert (refused.status_code, "no run &#39;nothing&#39;" in refused.text) == (400, True)
     assert client.get("/runs/show").status_code == 400
     assert client.get("/nowhere").text.count("<h1>Not Found</h1>") == 1
+
+
+def test_without_torch_the_other_pages_work(cli: CommandLine, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')\n")
+    poor = cli.with_environment(PYTHONPATH=str(tmp_path))
+    with serving(poor, models, command="serve") as address, httpx.Client(base_url=address) as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/review").status_code == 200
+        assert client.get("/api/pairs").json()["count"] == 5
+        refused = client.get("/api/models")
+        assert (refused.status_code, refused.json()["remedy"]) == (501, "pip install 'dpedkit[train]'")
+        assert "pip install" in client.get("/runs", headers={"Accept": "text/html"}).text
