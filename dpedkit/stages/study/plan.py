@@ -42,12 +42,16 @@ class StudyMethod(Table):
 
 
 class Scene(Table):
-    """A place in a photo: the crop that is shown, in the phone's pixels."""
+    """A place in a photo: the crop that is shown, in the phone's pixels.
+
+    training  it is shown in training trials, and in no others
+    """
 
     name: str
     shot: str
     x: int
     y: int
+    training: bool = False
 
 
 class Trial(Table):
@@ -104,7 +108,8 @@ class StudyPlan(Table):
     width, height    of every picture, px
     comparisons      pairs of methods: the share is of answers for the first of them
     half_width       half the width that a share's 95% interval should have
-    subjects         how many that takes, as `sample_size` has it
+    subjects         how many that takes, as `shares.subjects_needed` has it
+    near_chance      how far from 0.5 an interval may reach for a share to be called near chance
     """
 
     version: Literal[1] = 1
@@ -124,6 +129,7 @@ class StudyPlan(Table):
     rules: Rules = Rules()
     half_width: float
     subjects: int
+    near_chance: float = 0.1
 
     @property
     def digest(self) -> str:
