@@ -10,8 +10,9 @@ import jinja2
 
 def render(name: str, fields: Mapping[str, object]) -> str:
     """Return the page that template `name` makes of its fields; a field that it asks for and does not get is a bug."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
-    return environment.from_string(resource(name)).render(fields)
+    loader = jinja2.FunctionLoader(resource)  # templates import parts from one another
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
+    return environment.get_template(name).render(fields)
 
 
 def resource(name: str) -> str:

@@ -14,7 +14,7 @@ SCENES = 12
 
 
 def one_study(strengths: dict[str, float], sd: float, subjects: int, rng: np.random.Generator) -> tuple[I64, F64]:
-    """Return what subjects chose of every pair on every scene, shown twice with sides swapped [S, M, M], and the truth."""
+    """Return what subjects chose of all pairs on all scenes, twice, sides swapped [S, M, M], and the truth [M, M]."""
     crowd = Crowd(Population(strengths, sd=sd), METHODS, [f"s{n}" for n in range(SCENES)], subjects, rng)
     upper = np.triu(np.ones((len(METHODS), len(METHODS)), bool), 1)
     wins = np.zeros((subjects, len(METHODS), len(METHODS)), np.int64)
@@ -25,8 +25,10 @@ def one_study(strengths: dict[str, float], sd: float, subjects: int, rng: np.ran
     return wins, crowd.truth()
 
 
-def shares_held(strengths: dict[str, float], *, sd: float, subjects: int, studies: int, seed: int) -> tuple[float, float]:
-    """Return how often the interval of "net over phone" held the truth: by subjects, and as if answers were independent."""
+def shares_held(
+    strengths: dict[str, float], *, sd: float, subjects: int, studies: int, seed: int
+) -> tuple[float, float]:
+    """Return how often the interval of "net over phone" held the truth; then how often, if answers were independent."""
     rng = np.random.default_rng(seed)
     held = naive = 0
     for _ in range(studies):

@@ -25,7 +25,8 @@ class Comparison:
 
     share     of answers for the first; None: there are none
     p_holm    its p-value among those of all comparisons
-    word      what may be said
+    word      what may be said, by limits that the plan fixed
+    verdict   the same with names and numbers
     by_scene  of each scene: answers for the first, and all
     """
 
@@ -34,19 +35,8 @@ class Comparison:
     share: Share | None
     p_holm: float | None
     word: Word
+    verdict: str
     by_scene: dict[str, tuple[int, int]]
-
-    @property
-    def verdict(self) -> str:
-        """The word with its names and numbers."""
-        if self.share is None or self.share.low is None:
-            return self.word
-        between = f"between {self.share.low:.2f} and {self.share.high:.2f}"
-        if self.word == "near chance":
-            return f"near chance: {between}"
-        if self.word == "not enough answers":
-            return f"not enough answers: {between}"
-        return f"{self.first if self.word == 'first preferred' else self.second} preferred: {between}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +123,12 @@ def _comparisons(plan: StudyPlan, kept: Sequence[Sequence[Answer]], wins: I64) -
     tested = {number: share.p for number, share in enumerate(shares) if share is not None and share.p is not None}
     corrected = dict(zip(tested, holm(list(tested.values())), strict=True))
     scenes = _by_scene(plan, kept)
-    return [
-        Comparison(*pair, share, corrected.get(number), _word(plan, share, corrected.get(number)), scenes[pair])
-        for number, (pair, share) in enumerate(zip(plan.comparisons, shares, strict=True))
-    ]
+    found = []
+    for number, (pair, share) in enumerate(zip(plan.comparisons, shares, strict=True)):
+        p = corrected.get(number)
+        word = _word(plan, share, p)
+        found.append(Comparison(*pair, share, p, word, _verdict(pair, share, word), scenes[pair]))
+    return found
 
 
 def _word(plan: StudyPlan, share: Share | None, p: float | None) -> Word:
@@ -151,6 +143,15 @@ def _word(plan: StudyPlan, share: Share | None, p: float | None) -> Word:
     return "near chance" if near else "not enough answers"
 
 
+def _verdict(pair: tuple[str, str], share: Share | None, word: Word) -> str:
+    if share is None or share.low is None:
+        return word
+    if word in ("near chance", "not enough answers"):
+        return f"{word}: between {share.low:.2f} and {share.high:.2f}"
+    preferred = pair[0] if word == "first preferred" else pair[1]
+    return f"{preferred} preferred: {share.value:.2f} of answers for {pair[0]} ({share.low:.2f} to {share.high:.2f})"
+
+
 def _by_scene(plan: StudyPlan, kept: Sequence[Sequence[Answer]]) -> dict[tuple[str, str], dict[str, tuple[int, int]]]:
     trials = {trial.id: trial for trial in plan.trials}
     counts: dict[tuple[str, str], dict[str, tuple[int, int]]] = {pair: {} for pair in plan.comparisons}
@@ -163,7 +164,7 @@ def _by_scene(plan: StudyPlan, kept: Sequence[Sequence[Answer]]) -> dict[tuple[s
 
 def _statements(plan: StudyPlan, comparisons: Sequence[Comparison]) -> list[Statement]:
     kinds = {method.name: method.kind for method in plan.methods}
-    texts = {"phone": "{} over phone", "dslr": "{} against DSLR: near chance?"}
+    texts = {"phone": "{} over phone:", "dslr": "{} against DSLR, near chance?"}
     return [
         Statement(texts[kinds[comparison.second]].format(comparison.first), comparison)
         for kind in texts

@@ -136,7 +136,7 @@ def simulate_study(
         if name not in names:
             raise UsageError(f"no method {name!r} in {plan.name}{nearest(name, names)}", f"methods: {', '.join(names)}")
     target = folder / SIMULATED
-    scenes = [scene.name for scene in plan.scenes if not scene.training]
+    scenes = [scene.shot for scene in plan.scenes if not scene.training]
     crowd = Crowd(population, names, scenes, subjects, np.random.default_rng(seed))
     made_of = {**asdict(population), "subjects": subjects, "seed": seed}
     with atomic_folder(target) as part:
