@@ -146,6 +146,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def studies(self) -> Path:
+        """One folder per preference study."""
+        return self.root / "study"
+
+    @property
     def reports(self) -> Path:
         """Pages to look at; they can be made again from all the rest."""
         return self.root / "reports"

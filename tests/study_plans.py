@@ -34,6 +34,7 @@ def make_plan(
         name="demo",
         created="2026-11-27T12:00Z",
         made_by="dpedkit 0.1.0",
+        command="dpedkit study new demo",
         seed=7,
         question="Which picture do you like better?",
         phone="sony",
@@ -42,8 +43,9 @@ def make_plan(
         height=600,
         methods=tuple(StudyMethod(name=name, kind=kinds.get(name, "enhanced"), source=name) for name in methods),  # type: ignore[arg-type]
         comparisons=tuple(pairs),
-        scenes=tuple(Scene(name=f"s{index}", shot=f"x/{index:04d}", x=0, y=0) for index in range(scenes)),
+        scenes=tuple(Scene(shot=f"s{index}", x=0, y=0) for index in range(scenes)),
         trials=tuple(trials),
         half_width=0.05,
         subjects=54,
+        assumed_sd=0.7,
     )

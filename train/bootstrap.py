@@ -40,6 +40,9 @@ class Resampled:
 
     sums    [U, K]  of each unit (a photo): the sum of its samples (patches) in each column
     counts  [U]     how many samples it has
+
+    means   [K]     over all samples
+    draws   [R, K]  in each resample; None: there are fewer units than FEWEST
     """
 
     def __init__(self, sums: F64, counts: F64, *, resamples: int = 10_000, seed: int = 0, level: float = 0.95) -> None:
@@ -48,17 +51,22 @@ class Resampled:
         self.means: F64 = sums.sum(axis=0) / counts.sum()
         self._units = len(counts)
         self._tail = _tail(self._units, level) if self._units >= FEWEST else None
-        self._draws = _draw(sums, counts, resamples, seed) if self._tail is not None else None
+        self.draws = _draw(sums, counts, resamples, seed) if self._tail is not None else None
 
     def interval(self, column: int, minus: int | None = None) -> Interval | None:
         """Return the interval of a column's mean, or of its difference from another column's.
 
         None: there are too few units, or a number is infinite.
         """
-        if self._draws is None or self._tail is None:
+        if self.draws is None:
             return None
-        drawn = self._draws[:, column] if minus is None else self._draws[:, column] - self._draws[:, minus]
-        if not np.isfinite(drawn).all():
+        return self.interval_of(
+            self.draws[:, column] if minus is None else self.draws[:, column] - self.draws[:, minus]
+        )
+
+    def interval_of(self, drawn: F64) -> Interval | None:
+        """Return the interval of what was computed from each of `draws` [R]; None as above."""
+        if self._tail is None or not np.isfinite(drawn).all():
             return None
         low, high = np.quantile(drawn, [self._tail, 1 - self._tail]).tolist()
         return Interval(low, high)

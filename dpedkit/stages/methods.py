@@ -159,6 +159,23 @@ def all_methods(
     ]
 
 
+def runs_of(
+    workspace: Workspace, corpus: Corpus, phone: str, progress: Progress, *, runs: Sequence[str], device: str
+) -> list[Method]:
+    """Return a phone's runs alone; which, and what is raised, as `all_methods` has it.
+
+    Raises:
+        UsageError: one of those that were named is of another phone.
+    """
+    _refuse_names(workspace, corpus, [], runs, [])
+    found = list(_trained(workspace, corpus, phone, device, progress, runs))
+    if missing := [run for run in runs if run not in [method.name for method in found]]:
+        raise UsageError(
+            f"{', '.join(missing)}: no run of {phone} that is there", "name runs that were trained for this phone"
+        )
+    return found
+
+
 def _baselines(corpus: Corpus, phone: str) -> Iterator[Enhancing]:
     """Fit the colour baselines on the phone's training patches."""
     training = corpus.pair_source(phone, "train")

@@ -1,4 +1,7 @@
-"""The chart of gains: what each method adds to every photo, and to all of them together, as shapes of an SVG."""
+"""The chart of gains: what each method adds to every photo, and to all of them together, as shapes of an SVG.
+
+A study draws shares and scores with it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_LEFT, _RIGHT, _ROW, _TOP = 170, 700, 34, 12
+_LEFT, _ACROSS, _ROW, _TOP = 170, 530, 34, 12
+_LETTER, _MARGIN = 7.2, 24
 _FEWEST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class GainRow:
-    """A method's gain over the phone's own photo, dB: on average, its interval if there is one, and on each photo."""
+    """A method's gain over the phone's own photo: on average, its interval if there is one, and on each photo."""
 
     name: str
     ours: bool
@@ -35,7 +39,7 @@ class DrawnRow:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The chart; ticks are (x, dB)."""
+    """The chart; ticks are (x, value)."""
 
     width: int
     height: int
@@ -45,17 +49,23 @@ class Drawing:
     rows: Sequence[DrawnRow]
 
 
-def draw_gains(rows: Sequence[GainRow]) -> Drawing:
-    """Place the gains on a common scale that holds zero, the phone's own photo."""
+def draw_gains(rows: Sequence[GainRow], *, zero: float = 0.0, holds: Sequence[float] = ()) -> Drawing:
+    """Place the gains on a common scale.
+
+    zero   where the line is that they are compared with: the phone's own photo, chance
+    holds  values that the scale reaches to, besides those of the rows
+    """
     values = [value for row in rows for value in (*row.photos, row.value, row.low, row.high) if value is not None]
     finite = [value for value in values if math.isfinite(value)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
+    low, high = min([zero, *holds, *finite]), max([zero, *holds, *finite])
     step = _step(high - low)
     first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
 
+    left = max(_LEFT, round(_MARGIN + _LETTER * max((len(row.name) for row in rows), default=0)))
+
     def x(value: float) -> float:
         share = (min(max(value / step, first), last) - first) / (last - first)
-        return round(_LEFT + share * (_RIGHT - _LEFT), 1)
+        return round(left + share * _ACROSS, 1)
 
     drawn = [
         DrawnRow(
@@ -69,7 +79,7 @@ def draw_gains(rows: Sequence[GainRow]) -> Drawing:
     ]
     height = _TOP + len(rows) * _ROW + 34
     ticks = [(x(index * step), index * step) for index in range(first, last + 1)]
-    return Drawing(_RIGHT + 20, height, _LEFT, x(0.0), ticks, drawn)
+    return Drawing(left + _ACROSS + 20, height, left, x(zero), ticks, drawn)
 
 
 def _step(span: float) -> float:

@@ -42,17 +42,21 @@ class StudyMethod(Table):
 
 
 class Scene(Table):
-    """A place in a photo: the crop that is shown, in the phone's pixels."""
+    """A photo, by its shot, and where in it the upper left corner of what is shown lies, in the phone's pixels.
 
-    name: str
+    training  it is shown in training trials, and in no others
+    """
+
     shot: str
     x: int
     y: int
+    training: bool = False
 
 
 class Trial(Table):
     """A pair to be shown once to every subject; on which side the first is, the session says.
 
+    scene     its shot
     methods   whom the pictures are of; of a catch trial the second is DEGRADED
     pictures  their files below pictures/, in the same order; their names tell nothing
     again     0 when the pair is shown for the first time, then 1, 2, ...
@@ -100,17 +104,21 @@ class Rules(Table):
 class StudyPlan(Table):
     """plan.json.
 
-    created     UTC, to the minute
-    width, height    of every picture, px
+    created          UTC, to the minute
+    command          what planned it
+    width, height    of every picture, px; of whole photos, of one of them: others may be turned
     comparisons      pairs of methods: the share is of answers for the first of them
     half_width       half the width that a share's 95% interval should have
-    subjects         how many that takes, as `sample_size` has it
+    subjects         how many that takes, as `shares.subjects_needed` has it
+    assumed_sd       between subjects, logit, in that number
+    near_chance      how far from 0.5 an interval may reach for a share to be called near chance
     """
 
     version: Literal[1] = 1
     name: str
     created: str
     made_by: str
+    command: str
     seed: int
     question: str
     phone: str
@@ -124,6 +132,8 @@ class StudyPlan(Table):
     rules: Rules = Rules()
     half_width: float
     subjects: int
+    assumed_sd: float
+    near_chance: float = 0.1
 
     @property
     def digest(self) -> str:
