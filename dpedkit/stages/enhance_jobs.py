@@ -83,6 +83,17 @@ def size_bytes(folder: Path) -> int:
     return 0
 
 
+def delete_folder(folder: Path) -> None:
+    """Delete a folder in which a worker that was called off may still be writing: under another name it finds it no more.
+
+    What would be deleted where it stands could get a new file meanwhile, and stay.
+    """
+    gone = folder.with_name(f"{folder.name}.gone")
+    with suppress(OSError):
+        folder.replace(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 @contextmanager
 def own_folder(folder: Path) -> Iterator[Path]:
     """Make a folder below `folder` that is gone at the end; what servers that were killed left there goes, too."""

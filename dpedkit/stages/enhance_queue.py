@@ -17,7 +17,7 @@ from typing import Self
 from dpedkit.errors import CorpusError, DpedError, ImageError, QueueFull
 from dpedkit.executor import Crew, begin_worker
 from dpedkit.files import storage_error
-from dpedkit.stages.enhance_jobs import ENDED, Job, Limits, State, in_turn, own_folder, size_bytes
+from dpedkit.stages.enhance_jobs import ENDED, Job, Limits, State, delete_folder, in_turn, own_folder, size_bytes
 from dpedkit.stages.uploads import PICTURES, Upload, begin_enhancing, enhance_upload, look
 
 _LOOKING = 2  # processes that decode what comes in
@@ -93,7 +93,7 @@ class Queue:
                 self._arriving -= 1
                 taken = upload.folder.name in self._jobs
             if not taken:
-                shutil.rmtree(upload.folder, ignore_errors=True)
+                delete_folder(upload.folder)
 
     def add(self, upload: Upload, visitor: str, model: str, path: Path, *, with_place: bool) -> Job:
         """Look at a photo that has arrived, and put it into the queue.
@@ -173,7 +173,7 @@ class Queue:
                     job.cause, job.remedy = error.cause, error.remedy
                 self._end(job, state)
                 if job.id not in self._jobs:  # removed meanwhile
-                    shutil.rmtree(job.upload.folder, ignore_errors=True)
+                    delete_folder(job.upload.folder)
 
     def _outcome(self, job: Job) -> tuple[State, DpedError | None, str]:
         """Wait for the end of the photo that is worked on."""
@@ -242,4 +242,4 @@ class Queue:
         if not any(other.visitor == job.visitor for other in self._jobs.values()):
             self._turns.remove(job.visitor)
         if job.state != "working":
-            shutil.rmtree(job.upload.folder, ignore_errors=True)
+            delete_folder(job.upload.folder)
