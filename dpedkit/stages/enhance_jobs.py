@@ -84,7 +84,7 @@ def size_bytes(folder: Path) -> int:
 
 
 def delete_folder(folder: Path) -> None:
-    """Delete a folder in which a worker that was called off may still be writing: under another name it finds it no more.
+    """Delete a folder in which a called-off worker may still be writing: under another name it finds it no more.
 
     What would be deleted where it stands could get a new file meanwhile, and stay.
     """
