@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from forker import forker
+
 DPEDKIT = Path(sys.executable).with_name("dpedkit")
 
 Done = subprocess.CompletedProcess[str]
@@ -36,16 +38,13 @@ class CommandLine:
         self, *words: object, cwd: Path, code: int = 0, env: Mapping[str, str] | None = None, **options: Any
     ) -> Done:
         """Run a command to its end; check its exit code, and that it shows no traceback."""
-        done = subprocess.run(
-            [DPEDKIT, *map(str, words)],
-            cwd=cwd,
-            env={**self.environment, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-            **options,
-        )
+        command, environment = [str(DPEDKIT), *map(str, words)], {**self.environment, **(env or {})}
+        if options or any(name.startswith("PYTHON") for name in env or {}):
+            done = subprocess.run(
+                command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False, **options
+            )
+        else:
+            done = forker().run(command, cwd=cwd, environment=environment, timeout_s=300)
         assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stdout + done.stderr
         assert "this is a bug" not in done.stderr
