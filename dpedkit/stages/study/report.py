@@ -19,7 +19,7 @@ from dpedkit.stages.study.answers import read_answers
 from dpedkit.stages.study.plan import PICTURES, StudyPlan, load_plan
 from dpedkit.stages.study.results import Comparison, Results, analyse
 from dpedkit.stages.study.scores import Score
-from dpedkit.stages.study.simulate import SIMULATED
+from dpedkit.stages.study.simulate import SIMULATED, true_shares
 from dpedkit.stages.templates import render, resource
 from dpedkit.workspace import Workspace
 
@@ -29,13 +29,17 @@ _FIRST_SCENES = 3  # whose pictures are on the page
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """The page, and the numbers on it."""
+    """The page, and the numbers on it.
+
+    truth  of simulated subjects: the true share of each comparison
+    """
 
     page: Path
     study: str
     plan: str
     stamps: Sequence[str]
     results: Results
+    truth: Mapping[str, float] | None
 
 
 def write_study_report(workspace: Workspace, name: str, *, simulated: bool) -> StudyReport:
@@ -51,9 +55,10 @@ def write_study_report(workspace: Workspace, name: str, *, simulated: bool) -> S
     answers = folder / SIMULATED if simulated else folder
     results = analyse(plan, read_answers(answers, plan, simulated=simulated))
     stamps = _stamps(plan, results)
+    truth = None if results.simulated is None else true_shares(plan, results.simulated)
     page = answers / "report.html"
-    write_atomic(page, render("study/report.html", _fields(plan, folder, results, stamps)).encode())
-    return StudyReport(page, name, plan.digest, stamps, results)
+    write_atomic(page, render("study/report.html", {**_fields(plan, folder, results, stamps), "truth": truth}).encode())
+    return StudyReport(page, name, plan.digest, stamps, results, truth)
 
 
 def still_needed(plan: StudyPlan, comparison: Comparison) -> int | None:
