@@ -84,12 +84,14 @@ def new(
     """
     from dpedkit.stages.study.designing import Wish
     from dpedkit.stages.study.pictures import View
+    from dpedkit.stages.study.plan import SEEN
     from dpedkit.stages.study.planning import new_study
 
     view = View(None, whole) if whole else View(crop, 0)
     wish = Wish(phone, runs, split, scenes, view, repeats, half_width, seed, question)
     made = new_study(app.workspace, name, wish, device=device, dry_run=dry_run, progress=app.progress())
-    app.show(made, *_planned(made))
+    caution = [marked("caution", "yellow", f"{split} split: {SEEN[split]}")] if split in SEEN else []
+    app.show(made, *_planned(made), *caution)
 
 
 @study.command(cls=Command)
@@ -190,7 +192,7 @@ def _planned(made: NewStudy) -> list[RenderableType]:
         shown,
         f"{listed(len(design.shots), 'scene')}, {listed(len(design.comparisons), 'comparison')}, {design.view}",
         f"each subject: {tests} answers, {design.per_subject} to each comparison; {kinds.count('catch')} catch trials, "
-        f"{kinds.count('training')} to train with: about {design.minutes:.0f} minutes",
+        f"{kinds.count('training')} to train with: about {listed(max(round(design.minutes), 1), 'minute')}",
         f"ask {design.subjects} subjects for shares within ±{made.half_width:g} (95%), if subjects differ by "
         f"{design.assumed_sd:g} logit and the share is 0.5",
     ]
@@ -213,9 +215,8 @@ def _strength(value: str) -> tuple[str, float]:
 
 def _found(made: StudyReport) -> list[RenderableType]:
     results = made.results
-    stamps = [marked(head, "yellow", rest.strip()) for head, _, rest in (each.partition(":") for each in made.stamps)]
-    lines = [
-        *stamps,
+    lines: list[RenderableType] = [
+        *(marked(each, "yellow") for each in made.stamps),
         f"{results.counted} of {listed(results.subjects, 'subject')} count, {listed(results.answers, 'answer')}",
     ]
     lines += [
