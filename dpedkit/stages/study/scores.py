@@ -50,9 +50,9 @@ def estimate_scores(wins: I64, methods: tuple[str, ...], *, resamples: int = RES
     fitted = fit(wins.sum(axis=0))
     flat = wins.reshape(subjects, -1).astype(float)
     resampled = Resampled(flat, np.ones(subjects), resamples=resamples, seed=seed)
-    sums = [] if resampled.draws is None else resampled.draws.reshape(-1, count, count) * subjects
+    draws = np.empty((0, count * count)) if resampled.draws is None else resampled.draws
     try:
-        drawn = np.array([fit(each, fitted) for each in sums]).reshape(-1, count)
+        drawn = np.array([fit(means.reshape(count, count) * subjects, fitted) for means in draws]).reshape(-1, count)
     except ValueError:
         drawn = np.empty((0, count))
     return [
