@@ -91,7 +91,7 @@ def new(
     wish = Wish(phone, runs, split, scenes, view, repeats, half_width, seed, question)
     made = new_study(app.workspace, name, wish, device=device, dry_run=dry_run, progress=app.progress())
     caution = [marked("caution", "yellow", f"{split} split: {SEEN[split]}")] if split in SEEN else []
-    app.show(made, *_planned(made), *caution)
+    app.show(made, *caution, *_planned(made))
 
 
 @study.command(cls=Command)
