@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 from dpedkit.stages.study.plan import DEGRADED, Scene, StudyMethod, StudyPlan, Trial
@@ -10,10 +11,16 @@ METHODS = ("phone", "net", "dslr")
 
 
 def make_plan(
-    *, methods: tuple[str, ...] = METHODS, scenes: int = 8, repeats: int = 2, catch: int = 4, training: int = 3
+    *,
+    methods: tuple[str, ...] = METHODS,
+    pairs: Sequence[tuple[str, str]] = (),
+    scenes: int = 8,
+    repeats: int = 2,
+    catch: int = 4,
+    training: int = 3,
 ) -> StudyPlan:
-    """Every pair of methods on every scene, `repeats` times."""
-    pairs = list(combinations(methods, 2))
+    """These pairs of methods, or every one, on every scene, `repeats` times."""
+    pairs = pairs or list(combinations(methods, 2))
     trials = []
 
     def add(kind: str, scene: str, pair: tuple[str, str], again: int = 0) -> None:

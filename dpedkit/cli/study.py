@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -13,11 +14,14 @@ from dpedkit.cli.web import address_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.table import Table
 
     from dpedkit.db import SplitName
     from dpedkit.stages.study.planning import NewStudy
+    from dpedkit.stages.study.report import StudyReport
     from dpedkit.stages.study.results import Results
-    from dpedkit.stages.study.shares import Share
+
+_LEAST_P = 0.001
 
 
 @cli.group()
@@ -80,12 +84,14 @@ def new(
     """
     from dpedkit.stages.study.designing import Wish
     from dpedkit.stages.study.pictures import View
+    from dpedkit.stages.study.plan import SEEN
     from dpedkit.stages.study.planning import new_study
 
     view = View(None, whole) if whole else View(crop, 0)
     wish = Wish(phone, runs, split, scenes, view, repeats, half_width, seed, question)
     made = new_study(app.workspace, name, wish, device=device, dry_run=dry_run, progress=app.progress())
-    app.show(made, *_planned(made))
+    caution = [marked("caution", "yellow", f"{split} split: {SEEN[split]}")] if split in SEEN else []
+    app.show(made, *caution, *_planned(made))
 
 
 @study.command(cls=Command)
@@ -172,7 +178,7 @@ def report(app: App, name: str, simulated: bool) -> None:
     from dpedkit.stages.study.report import write_study_report
 
     made = write_study_report(app.workspace, name, simulated=simulated)
-    app.show(made, *_found(made.results), f"report: {from_here(made.page)}")
+    app.show(made, *_found(made), f"report: {from_here(made.page)}")
 
 
 def _planned(made: NewStudy) -> list[RenderableType]:
@@ -186,7 +192,7 @@ def _planned(made: NewStudy) -> list[RenderableType]:
         shown,
         f"{listed(len(design.shots), 'scene')}, {listed(len(design.comparisons), 'comparison')}, {design.view}",
         f"each subject: {tests} answers, {design.per_subject} to each comparison; {kinds.count('catch')} catch trials, "
-        f"{kinds.count('training')} to train with: about {design.minutes:.0f} minutes",
+        f"{kinds.count('training')} to train with: about {listed(max(round(design.minutes), 1), 'minute')}",
         f"ask {design.subjects} subjects for shares within ±{made.half_width:g} (95%), if subjects differ by "
         f"{design.assumed_sd:g} logit and the share is 0.5",
     ]
@@ -207,32 +213,48 @@ def _strength(value: str) -> tuple[str, float]:
         raise click.BadParameter(f"{value!r} is not METHOD=VALUE", param_hint="--strength") from None
 
 
-def _found(results: Results) -> list[RenderableType]:
-    lines: list[RenderableType] = []
-    if results.simulated is not None:
-        lines += [marked("simulated", "yellow", "nobody gave these answers")]
-    lines += [f"{results.counted} of {results.subjects} subjects count, {listed(results.answers, 'answer')}"]
+def _found(made: StudyReport) -> list[RenderableType]:
+    results = made.results
+    lines: list[RenderableType] = [
+        *(marked(each, "yellow") for each in made.stamps),
+        f"{results.counted} of {listed(results.subjects, 'subject')} count, {listed(results.answers, 'answer')}",
+    ]
     lines += [
         marked("left out", "yellow", f"subject {each.subject + 1}: {'; '.join(each.out)}")
         for each in results.conduct
         if each.out
     ]
-    shares = table("comparison", "share", "p, Holm", "", "if independent")
+    statements = [f"{each.text} {each.comparison.verdict}" for each in results.statements]
+    return [*lines, "", _shares(results, made.truth), "", *_scores(results), *statements]
+
+
+def _shares(results: Results, truth: Mapping[str, float] | None) -> Table:
+    shown = table("comparison", "share", "p, Holm", "", "if independent", *(["true share"] if truth else []))
     for each in results.comparisons:
-        own, naive = _intervals(each.share)
-        p = "" if each.p_holm is None else f"{each.p_holm:.3f}"
-        shares.add_row(f"{each.first} over {each.second}", own, p, each.verdict.partition(":")[0], naive)
-    scores = table("method", "score over phone")
+        name, share = f"{each.first} over {each.second}", each.share
+        own = "" if share is None else f"{share.value:.3f}{_between(share.low, share.high, '.3f')}"
+        naive = "" if share is None else _between(share.wilson_low, share.wilson_high, ".3f").strip()
+        true = [] if truth is None else [f"{truth[name]:.3f}"]
+        shown.add_row(name, own, _p(each.p_holm), each.verdict.partition(":")[0], naive, *true)
+    return shown
+
+
+def _scores(results: Results) -> list[RenderableType]:
+    if not results.scores:
+        return ["no scores: answers do not connect all methods yet", ""]
+    shown = table("method", "score over phone")
     for score in sorted(results.scores, key=lambda score: -score.value):
-        spread = f" [{score.low:+.2f}, {score.high:+.2f}]" if score.value and score.low is not None else ""
-        scores.add_row(score.method, f"{score.value:+.2f}{spread}" if score.value else "0")
-    lines += [shares, "", scores, ""]
-    return [*lines, *(f"{each.text} {each.comparison.verdict}" for each in results.statements)]
+        value = f"{score.value:+.2f}" if score.value else "0"
+        shown.add_row(score.method, f"{value}{_between(score.low, score.high, '+.2f')}")
+    return [shown, ""]
 
 
-def _intervals(share: Share | None) -> tuple[str, str]:
-    """Return a share with its interval, and the interval if answers were independent."""
-    if share is None:
-        return "", ""
-    own = "" if share.low is None else f" [{share.low:.3f}, {share.high:.3f}]"
-    return f"{share.value:.3f}{own}", f"[{share.wilson_low:.3f}, {share.wilson_high:.3f}]"
+def _between(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f" [{low:{form}}, {high:{form}}]"
+
+
+def _p(value: float | None) -> str:
+    """Return a p-value as it is printed: no p is 0."""
+    if value is None:
+        return ""
+    return "<0.001" if value < _LEAST_P else f"{value:.3f}"

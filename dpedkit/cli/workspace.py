@@ -78,6 +78,8 @@ def status(app: App) -> None:
     lines.add_row("runs", _tally(found.runs))
     if found.models:
         lines.add_row("models", f"{', '.join(found.models)} (imported)")
+    for name, state in found.studies.items():
+        lines.add_row("study", f"{name}: {state}")
     stamps = [marked(said, "yellow", f"({run})") for run, said in found.stamps.items()]
     attention = [f"incomplete shot {shot}: {reason}" for shot, reason in found.incomplete.items()]
     attention += [f"refused pair {pair}: {reason}" for pair, reason in found.refused.items()]

@@ -17,6 +17,7 @@ from dpedkit.db import Counts, open_corpus
 from dpedkit.errors import DpedError, MissingExtra, NoWorkspace
 from dpedkit.executor import processors
 from dpedkit.stages.frames import rows
+from dpedkit.stages.study.states import StudyState, study_states
 from dpedkit.workspace import Workspace, find_workspace
 
 
@@ -26,6 +27,7 @@ class Status:
 
     stamps  finished runs that something must be said of, and what: see train/stamp.py
     models  what `dpedkit import-weights` has brought in
+    studies preference studies, and how far each is
     """
 
     root: str
@@ -35,6 +37,7 @@ class Status:
     runs: dict[str, str]
     stamps: dict[str, str]
     models: list[str]
+    studies: dict[str, StudyState]
     next_step: str
 
 
@@ -53,6 +56,7 @@ def status(workspace: Workspace) -> Status:
         runs={row.run: row.status for row in rows(runs)},
         stamps={row.run: said for row in rows(runs) if (said := row.config.get("stamp"))},
         models=workspace.imported_models(set(runs["run"])),
+        studies=study_states(workspace.studies),
         next_step="dpedkit capture --resume" if _has_unfinished(shots) else _next_step(counts, runs),
     )
 
@@ -105,7 +109,8 @@ EXTRAS = {  # module -> (distribution, extra, what it is for)
     "tensorboard": ("tensorboard", "tensorboard", "event files of training runs"),
     "pillow_heif": ("pillow-heif", "heic", "HEIC photos"),
     "rawpy": ("rawpy", "raw", "RAW photos"),
-    "starlette": ("starlette", "web", "the pages of serve and review"),
+    "starlette": ("starlette", "web", "the pages of serve, review and study"),
+    "choix": ("choix", "study", "scores of preference studies"),
     "distributed": ("distributed", "cluster", "work on many machines"),
     "psycopg": ("psycopg", "postgres", "an index on a PostgreSQL server"),
 }

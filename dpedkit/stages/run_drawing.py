@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LEFT, _ACROSS, _ROW, _TOP = 170, 530, 34, 12
-_LETTER, _MARGIN = 7.2, 24
+_LETTER, _MARGIN = 7.8, 24
 _FEWEST_STEPS = 4
 
 
@@ -39,7 +39,7 @@ class DrawnRow:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """The chart; ticks are (x, value)."""
+    """The chart; ticks are (x, value); band is from x to x, if there is one."""
 
     width: int
     height: int
@@ -47,13 +47,17 @@ class Drawing:
     zero: float
     ticks: Sequence[tuple[float, float]]
     rows: Sequence[DrawnRow]
+    band: tuple[float, float] | None
 
 
-def draw_gains(rows: Sequence[GainRow], *, zero: float = 0.0, holds: Sequence[float] = ()) -> Drawing:
+def draw_gains(
+    rows: Sequence[GainRow], *, zero: float = 0.0, holds: Sequence[float] = (), near: float = 0.0
+) -> Drawing:
     """Place the gains on a common scale.
 
     zero   where the line is that they are compared with: the phone's own photo, chance
     holds  values that the scale reaches to, besides those of the rows
+    near   how far around zero the band reaches; 0: there is none
     """
     values = [value for row in rows for value in (*row.photos, row.value, row.low, row.high) if value is not None]
     finite = [value for value in values if math.isfinite(value)]
@@ -78,8 +82,9 @@ def draw_gains(rows: Sequence[GainRow], *, zero: float = 0.0, holds: Sequence[fl
         for index, row in enumerate(rows)
     ]
     height = _TOP + len(rows) * _ROW + 34
+    band = (x(zero - near), x(zero + near)) if near else None
     ticks = [(x(index * step), index * step) for index in range(first, last + 1)]
-    return Drawing(left + _ACROSS + 20, height, left, x(zero), ticks, drawn)
+    return Drawing(left + _ACROSS + 20, height, left, x(zero), ticks, drawn, band)
 
 
 def _step(span: float) -> float:

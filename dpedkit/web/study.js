@@ -8,6 +8,7 @@ const SIDES = { ArrowLeft: "left", ArrowRight: "right" };
 const AHEAD = 4; // pairs that are loaded before they are shown
 const BLANK_MS = 250; // between pairs, so that none is seen through the one before
 const AGAIN_MS = [500, 1000, 2000, 4000, 8000]; // a choice that could not be sent is sent again
+const WHOLE_MS = 1000; // to wait for the whole screen
 const GAP = 24;
 
 let session = null; // { code, done, of, pairs }
@@ -43,7 +44,7 @@ const goOn = (code) => enter(post("/api/session", { code }));
 
 async function next() {
   shown = 0;
-  if (session.done >= session.of) { view("done"); return; }
+  if (session.done >= session.of) { leave(); view("done"); return; }
   view("session");
   const { pairs, done } = session, pair = pairs[done];
   find("#question").textContent = document.body.dataset.question;
@@ -114,25 +115,35 @@ function layout() {
     choice.style.setProperty("--height", `${(height / ratio) * scale}px`);
   }
   find("#hint").hidden = scale === 1;
-  find("#hint").textContent = `shown at ${Math.floor(scale * 100)}%: a larger window shows every pixel`;
+  find("#hint").textContent = `at ${Math.floor(scale * 100)}% of full size`;
 }
 
 function pause() {
   shown = 0;
+  leave();
   view("paused");
 }
 
-async function screen() {
-  if (document.fullscreenElement) await document.exitFullscreen();
-  else await document.documentElement.requestFullscreen().catch(() => {});
+// Resolves when the pair has the whole screen, or cannot have it: only a click or a key may ask, and some phones never do.
+const fill = () => Promise.race([document.documentElement.requestFullscreen?.().catch(() => {}), wait(WHOLE_MS)]);
+
+function leave() {
+  if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
+}
+
+async function begin(enter) {
+  await fill();
+  await enter();
 }
 
 function listen() {
-  find("#begin").addEventListener("click", start);
-  find("#again").addEventListener("submit", (event) => { event.preventDefault(); goOn(find("#code").value); });
+  find("#begin").addEventListener("click", () => begin(start));
+  find("#again").addEventListener("submit", (event) => { event.preventDefault(); begin(() => goOn(find("#code").value)); });
   find("#pause").addEventListener("click", pause);
-  find("#resume").addEventListener("click", () => goOn(session.code));
-  find("#screen").addEventListener("click", screen);
+  find("#resume").addEventListener("click", () => begin(() => goOn(session.code)));
+  find("#screen").addEventListener("click", fill);
+  document.addEventListener("fullscreenchange", () => { find("#screen").hidden = Boolean(document.fullscreenElement); });
+  find("#screen").hidden = !document.fullscreenEnabled;
   for (const choice of document.querySelectorAll(".choice")) choice.addEventListener("click", () => choose(choice.dataset.side));
   document.addEventListener("keydown", (event) => {
     const side = SIDES[event.key];

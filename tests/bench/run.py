@@ -36,6 +36,7 @@ NAMES = (
     "learning",
     "enhance",
     "serve",
+    "study",
     "demo",
     "gpu",
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
 from dpedkit.stages.study.scores import estimate_scores, fit
@@ -11,9 +14,13 @@ from dpedkit.types import F64, I64
 
 METHODS = ("phone", "net", "dslr")
 SCENES = 12
+PAIRS = ((1, 0), (1, 2), (2, 0))
+Strengths = Mapping[str, float]
+
+_ENDLESS = 1e9  # answers, beside which the half that a fit adds is nothing
 
 
-def one_study(strengths: dict[str, float], sd: float, subjects: int, rng: np.random.Generator) -> tuple[I64, F64]:
+def one_study(strengths: Strengths, sd: float, subjects: int, rng: np.random.Generator) -> tuple[I64, F64]:
     """Return what subjects chose of all pairs on all scenes, twice, sides swapped [S, M, M], and the truth [M, M]."""
     crowd = Crowd(Population(strengths, sd=sd), METHODS, [f"s{n}" for n in range(SCENES)], subjects, rng)
     upper = np.triu(np.ones((len(METHODS), len(METHODS)), bool), 1)
@@ -25,28 +32,47 @@ def one_study(strengths: dict[str, float], sd: float, subjects: int, rng: np.ran
     return wins, crowd.truth()
 
 
-def shares_held(
-    strengths: dict[str, float], *, sd: float, subjects: int, studies: int, seed: int
-) -> tuple[float, float]:
-    """Return how often the interval of "net over phone" held the truth; then how often, if answers were independent."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How often the 95% interval of a comparison's share held the truth, of all studies.
+
+    clustered    the interval that a report gives
+    independent  the one beside it, as if answers were independent
+    half_width   of the clustered one, median
+    """
+
+    clustered: float
+    independent: float
+    half_width: float
+
+
+def shares_held(strengths: Strengths, *, sd: float, subjects: int, studies: int, seed: int) -> dict[str, Held]:
+    """Return it for every comparison."""
     rng = np.random.default_rng(seed)
-    held = naive = 0
+    counts: dict[str, list[tuple[bool, bool, float]]] = {f"{METHODS[a]} over {METHODS[b]}": [] for a, b in PAIRS}
     for _ in range(studies):
         wins, truth = one_study(strengths, sd, subjects, rng)
-        share = estimate_share(wins[:, 1, 0], wins[:, 1, 0] + wins[:, 0, 1])
-        assert share.low is not None and share.high is not None
-        held += share.low <= truth[1, 0] <= share.high
-        naive += share.wilson_low <= truth[1, 0] <= share.wilson_high
-    return held / studies, naive / studies
+        for (a, b), found in zip(PAIRS, counts.values(), strict=True):
+            share = estimate_share(wins[:, a, b], wins[:, a, b] + wins[:, b, a])
+            assert share.low is not None and share.high is not None and share.half is not None
+            naive = share.wilson_low <= truth[a, b] <= share.wilson_high
+            found.append((share.low <= truth[a, b] <= share.high, bool(naive), share.half))
+    return {
+        name: Held(
+            *np.mean([each[:2] for each in found], axis=0).tolist(), float(np.median([each[2] for each in found]))
+        )
+        for name, found in counts.items()
+    }
 
 
-def scores_held(strengths: dict[str, float], *, sd: float, subjects: int, studies: int, seed: int) -> list[float]:
+def scores_held(strengths: Strengths, *, sd: float, subjects: int, studies: int, seed: int) -> dict[str, float]:
     """Return for each method but the phone how often its score's interval held what endless subjects would score."""
     rng = np.random.default_rng(seed)
-    held = np.zeros(len(METHODS))
+    held = dict.fromkeys(METHODS[1:], 0)
     for _ in range(studies):
         wins, truth = one_study(strengths, sd, subjects, rng)
-        for index, score in enumerate(estimate_scores(wins, METHODS)):
+        true = dict(zip(METHODS, fit(truth * _ENDLESS), strict=True))
+        for score in estimate_scores(wins, METHODS)[1:]:
             assert score.low is not None and score.high is not None
-            held[index] += score.low - 1e-9 <= fit(truth * 1e9)[index] <= score.high + 1e-9
-    return [float(value) for value in held[1:] / studies]
+            held[score.method] += bool(score.low <= true[score.method] <= score.high)
+    return {method: count / studies for method, count in held.items()}

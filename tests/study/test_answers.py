@@ -122,6 +122,28 @@ def test_a_damaged_line_is_named_and_nothing_is_written(tmp_path: Path) -> None:
         assert path.read_bytes() == b"".join(damaged)
 
 
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"trial": "test-999"}, "the plan has no such pair"),
+        ({"left": "other"}, "the plan has no such pair"),
+        ({"left": "degraded"}, "the plan has no such pair"),
+        ({"trial_kind": "catch"}, "the plan has no such pair"),
+        ({}, "answered trial training-000 before"),
+    ],
+)
+def test_an_answer_to_a_pair_that_is_not_in_the_plan_is_damage(
+    tmp_path: Path, changed: dict[str, str], why: str
+) -> None:
+    with collecting(tmp_path, PLAN) as answers:
+        answers.give(answers.start(), 0, "left", 700)
+    path = tmp_path / ANSWERS_FILE
+    line = json.loads(path.read_text().splitlines()[-1]) | {"place": 1} | changed
+    path.write_text(path.read_text() + json.dumps(line) + "\n")
+    with pytest.raises(StudyError, match=rf"line 4 is damaged: .*{why}"):
+        read_answers(tmp_path, PLAN)
+
+
 def test_answers_to_another_plan_or_of_simulated_subjects_are_never_mixed_in(tmp_path: Path) -> None:
     with collecting(tmp_path, PLAN, simulated={"sd": 0.7}) as answers:
         answers.start()

@@ -17,6 +17,7 @@ from dpedkit.stages.study.plan import StudyPlan
 from dpedkit.workspace import create_workspace
 
 COMMAND = ("study", "serve", "demo")
+WHOLE_SCREEN = "document.fullscreenElement === document.documentElement"
 Open = Callable[..., Page]
 
 
@@ -69,6 +70,7 @@ def test_a_session_with_keys_alone(cli: CommandLine, folder: Path, plan: StudyPl
         page.keyboard.press("Enter")
         ready(page, 0)
         expect(page.get_by_test_id("place")).to_have_text(f"practice, 1 of {count}")
+        assert page.evaluate(WHOLE_SCREEN)
         boxes = [page.locator(f"[data-side={side}] img").bounding_box() for side in ("left", "right")]
         assert boxes[0]
         assert boxes[1]
@@ -80,6 +82,7 @@ def test_a_session_with_keys_alone(cli: CommandLine, folder: Path, plan: StudyPl
             page.keyboard.press("x")  # means nothing
             page.keyboard.press(key)
         expect(page.get_by_test_id("done")).to_be_visible()
+        page.wait_for_function(f"!({WHOLE_SCREEN})")
         assert sides(folder) == [key.removeprefix("Arrow").lower() for key in keys[:count]]
         assert all(line["ms"] < 60_000 for line in lines(folder, "demo") if line["kind"] == "answer")
 

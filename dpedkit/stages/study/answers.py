@@ -7,6 +7,7 @@ addresses, anything that a browser tells of itself, or a time of day.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dpedkit.errors import StudyError
 from dpedkit.files import storage_error
-from dpedkit.stages.study.plan import Kind, Side, StudyPlan
+from dpedkit.stages.study.plan import Kind, Side, StudyPlan, Trial
 from dpedkit.types import Json
 
 ANSWERS_FILE = "answers.jsonl"
@@ -118,8 +119,10 @@ def read_answers(folder: Path, plan: StudyPlan, *, simulated: bool = False) -> G
     if (header.simulated is not None) != simulated:
         raise StudyError(f"{path}: {_BY[header.simulated is not None]}", "they are never mixed: put the file back")
     subjects: list[Subject] = []
+    trials = {trial.id: trial for trial in plan.trials}
     for number, line in lines:
-        _take_in(subjects, _parse(path, number, line), path, number)
+        if fault := _take_in(subjects, _parse(path, number, line), trials):
+            raise _damaged(path, number, fault)
     return Given(header, subjects, whole_bytes)
 
 
@@ -127,18 +130,26 @@ _WHERE_FROM = {False: "`dpedkit study serve` collects them", True: "`dpedkit stu
 _BY = {False: "people gave these answers", True: "simulated subjects gave these answers"}
 
 
-def _take_in(subjects: list[Subject], found: Header | Started | Answer, path: Path, number: int) -> None:
-    """Add a line to the subjects, if it is what comes next."""
+def _take_in(subjects: list[Subject], found: Header | Started | Answer, trials: Mapping[str, Trial]) -> str:
+    """Add a line to the subjects; return why it cannot be the next one, or nothing.
+
+    trials  of the plan, by their ids. In what order a subject sees them is not asked: it hangs on Python's random
+            numbers, and what people answered must be readable for good.
+    """
     if isinstance(found, Started) and found.subject == len(subjects):
         subjects.append(Subject(found))
-    elif (
-        isinstance(found, Answer)
-        and 0 <= found.subject < len(subjects)
-        and found.place == len(subjects[found.subject].answers)
-    ):
-        subjects[found.subject].answers.append(found)
-    else:
-        raise _damaged(path, number, "it does not go on from the lines before")
+        return ""
+    if not isinstance(found, Answer) or not 0 <= found.subject < len(subjects):
+        return "it does not go on from the lines before"
+    answers, trial = subjects[found.subject].answers, trials.get(found.trial)
+    if found.place != len(answers):
+        return "it does not go on from the lines before"
+    if trial is None or found.trial_kind != trial.kind or {found.left, found.right} != set(trial.methods):
+        return f"the plan has no such pair: {found.left} and {found.right}, {found.trial_kind} trial {found.trial}"
+    if any(answer.trial == found.trial for answer in answers):
+        return f"subject {found.subject + 1} answered trial {found.trial} before"
+    answers.append(found)
+    return ""
 
 
 def _parse(path: Path, number: int, line: bytes) -> Header | Started | Answer:

@@ -23,6 +23,12 @@ PLAN_FILE, PICTURES = "plan.json", "pictures"
 DEGRADED = "degraded"
 """The method that a catch trial's wrong answer is called: the same picture, spoilt so that nobody can prefer it."""
 
+SEEN = {
+    "train": "networks have learnt from these photos",
+    "val": "networks' weights were chosen by these photos",
+}
+"""What must be said of a study of photos of another split than test."""
+
 Kind = Literal["test", "repeat", "catch", "training"]
 Side = Literal["left", "right"]
 

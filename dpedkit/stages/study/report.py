@@ -16,10 +16,10 @@ from dpedkit.images import read_rgb, shrink
 from dpedkit.stages.report import data_uri
 from dpedkit.stages.run_drawing import Drawing, GainRow, draw_gains
 from dpedkit.stages.study.answers import read_answers
-from dpedkit.stages.study.plan import PICTURES, StudyPlan, load_plan
+from dpedkit.stages.study.plan import PICTURES, SEEN, StudyPlan, load_plan
 from dpedkit.stages.study.results import Comparison, Results, analyse
 from dpedkit.stages.study.scores import Score
-from dpedkit.stages.study.simulate import SIMULATED
+from dpedkit.stages.study.simulate import SIMULATED, true_shares
 from dpedkit.stages.templates import render, resource
 from dpedkit.workspace import Workspace
 
@@ -29,13 +29,17 @@ _FIRST_SCENES = 3  # whose pictures are on the page
 
 @dataclass(frozen=True, slots=True)
 class StudyReport:
-    """The page, and the numbers on it."""
+    """The page, and the numbers on it.
+
+    truth  of simulated subjects: the true share of each comparison
+    """
 
     page: Path
     study: str
     plan: str
     stamps: Sequence[str]
     results: Results
+    truth: Mapping[str, float] | None
 
 
 def write_study_report(workspace: Workspace, name: str, *, simulated: bool) -> StudyReport:
@@ -51,9 +55,10 @@ def write_study_report(workspace: Workspace, name: str, *, simulated: bool) -> S
     answers = folder / SIMULATED if simulated else folder
     results = analyse(plan, read_answers(answers, plan, simulated=simulated))
     stamps = _stamps(plan, results)
+    truth = None if results.simulated is None else true_shares(plan, results.simulated)
     page = answers / "report.html"
-    write_atomic(page, render("study/report.html", _fields(plan, folder, results, stamps)).encode())
-    return StudyReport(page, name, plan.digest, stamps, results)
+    write_atomic(page, render("study/report.html", {**_fields(plan, folder, results, stamps), "truth": truth}).encode())
+    return StudyReport(page, name, plan.digest, stamps, results, truth)
 
 
 def still_needed(plan: StudyPlan, comparison: Comparison) -> int | None:
@@ -70,7 +75,8 @@ def still_needed(plan: StudyPlan, comparison: Comparison) -> int | None:
 def _stamps(plan: StudyPlan, results: Results) -> list[str]:
     """Return what must be said before anything else."""
     made_up = ["simulated: nobody gave these answers"] if results.simulated is not None else []
-    return [*made_up, *(f"{method.name}: {method.note}" for method in plan.methods if method.note)]
+    seen = [f"{plan.split} split: {SEEN[plan.split]}"] if plan.split in SEEN else []
+    return [*made_up, *seen, *(f"{method.name}: {method.note}" for method in plan.methods if method.note)]
 
 
 def _fields(plan: StudyPlan, folder: Path, results: Results, stamps: Sequence[str]) -> Mapping[str, object]:
@@ -83,7 +89,7 @@ def _fields(plan: StudyPlan, folder: Path, results: Results, stamps: Sequence[st
         "results": results,
         "stamps": stamps,
         "excluded": [each for each in results.conduct if each.out],
-        "shares": _draw_shares(results.comparisons),
+        "shares": _draw_shares(results.comparisons, plan.near_chance),
         "scores": _draw_scores(results.scores),
         "over_phone": {score.method: float(expit(score.value)) for score in results.scores},
         "needed": [still_needed(plan, comparison) for comparison in results.comparisons],
@@ -94,7 +100,7 @@ def _fields(plan: StudyPlan, folder: Path, results: Results, stamps: Sequence[st
     }
 
 
-def _draw_shares(comparisons: Sequence[Comparison]) -> Drawing:
+def _draw_shares(comparisons: Sequence[Comparison], near: float) -> Drawing:
     rows = [
         GainRow(
             name=f"{comparison.first} over {comparison.second}",
@@ -107,7 +113,7 @@ def _draw_shares(comparisons: Sequence[Comparison]) -> Drawing:
         for comparison in comparisons
         if comparison.share is not None
     ]
-    return draw_gains(rows, zero=0.5, holds=(0.0, 1.0))
+    return draw_gains(rows, zero=0.5, holds=(0.0, 1.0), near=near)
 
 
 def _draw_scores(scores: Sequence[Score]) -> Drawing:

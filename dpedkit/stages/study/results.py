@@ -13,7 +13,7 @@ from dpedkit.stages.study.exclusions import Conduct, judge_subject
 from dpedkit.stages.study.plan import StudyPlan
 from dpedkit.stages.study.scores import Score, estimate_scores
 from dpedkit.stages.study.shares import Share, estimate_share, holm
-from dpedkit.types import I64
+from dpedkit.types import I64, Json
 
 ALPHA = 0.05
 Word = Literal["first preferred", "second preferred", "near chance", "not enough answers", "no answers"]
@@ -67,7 +67,7 @@ class Results:
     agreement: float | None
     repeated: int
     left: Share | None
-    simulated: dict[str, object] | None
+    simulated: Json | None
 
 
 def analyse(plan: StudyPlan, given: Given) -> Results:
@@ -176,7 +176,7 @@ def _statements(plan: StudyPlan, comparisons: Sequence[Comparison]) -> list[Stat
 def _scores(plan: StudyPlan, wins: I64) -> list[Score]:
     try:
         return estimate_scores(wins, tuple(method.name for method in plan.methods), seed=plan.seed)
-    except ValueError:  # a method that nothing connects with the others has no score
+    except ValueError:  # answers do not connect all methods
         return []
 
 
@@ -186,10 +186,10 @@ def _agreements(plan: StudyPlan, answers: Iterable[Answer]) -> Iterable[bool]:
     first: dict[tuple[str, tuple[str, str]], str] = {}
     for answer in answers:
         trial = trials[answer.trial]
-        if trial.again:
-            yield answer.chosen == first[trial.scene, trial.methods]
-        else:
-            first[trial.scene, trial.methods] = answer.chosen
+        pair = trial.scene, trial.methods
+        if trial.again and pair in first:
+            yield answer.chosen == first[pair]
+        first.setdefault(pair, answer.chosen)
 
 
 def _left(kept: Sequence[Sequence[Answer]]) -> Share | None:

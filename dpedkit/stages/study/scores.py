@@ -20,11 +20,16 @@ _HALF = 0.5
 hundreds of answers does not feel it."""
 
 _MOST_ROUNDS = 10_000
+_SAME = 1e-6  # what a fit leaves undecided
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A method's score over the phone's; the interval is None for fewer than five subjects."""
+    """A method's score over the phone's.
+
+    low, high  95% interval; None: there are fewer than five subjects, or so few answers that some resamples of them do
+               not connect all methods, or all subjects agree, and nothing says how far others would not
+    """
 
     method: str
     value: float
@@ -45,13 +50,22 @@ def estimate_scores(wins: I64, methods: tuple[str, ...], *, resamples: int = RES
     fitted = fit(wins.sum(axis=0))
     flat = wins.reshape(subjects, -1).astype(float)
     resampled = Resampled(flat, np.ones(subjects), resamples=resamples, seed=seed)
-    draws = resampled.draws if resampled.draws is not None else np.empty((0, count * count))
-    drawn = np.array([fit(means.reshape(count, count) * subjects, fitted) for means in draws]).reshape(-1, count)
-    scores = []
-    for index, (name, value) in enumerate(zip(methods, fitted.tolist(), strict=True)):
-        interval = resampled.interval_of(drawn[:, index])
-        scores.append(Score(name, value, *((interval.low, interval.high) if interval else (None, None))))
-    return scores
+    draws = np.empty((0, count * count)) if resampled.draws is None else resampled.draws
+    try:
+        drawn = np.array([fit(means.reshape(count, count) * subjects, fitted) for means in draws]).reshape(-1, count)
+    except ValueError:
+        drawn = np.empty((0, count))
+    return [
+        Score(name, value, *_interval(resampled, column))
+        for name, value, column in zip(methods, fitted.tolist(), drawn.T, strict=True)
+    ]
+
+
+def _interval(resampled: Resampled, drawn: F64) -> tuple[float, float] | tuple[None, None]:
+    """Return the interval of a score from its resamples [R]."""
+    if not len(drawn) or np.ptp(drawn) < _SAME or (interval := resampled.interval_of(drawn)) is None:
+        return None, None
+    return interval.low, interval.high
 
 
 def fit(wins: I64 | F64, start: F64 | None = None) -> F64:

@@ -136,15 +136,29 @@ def simulate_study(
         if name not in names:
             raise UsageError(f"no method {name!r} in {plan.name}{nearest(name, names)}", f"methods: {', '.join(names)}")
     target = folder / SIMULATED
-    scenes = [scene.shot for scene in plan.scenes if not scene.training]
-    crowd = Crowd(population, names, scenes, subjects, np.random.default_rng(seed))
+    crowd = _crowd(plan, population, subjects, seed)
     made_of = {**asdict(population), "subjects": subjects, "seed": seed}
     with atomic_folder(target) as part:
         _answer_all(part, plan, crowd, made_of, progress)
         shutil.rmtree(target, ignore_errors=True)
-    shares, index = crowd.truth(), {name: number for number, name in enumerate(names)}
-    truth = {f"{a} over {b}": float(shares[index[a], index[b]]) for a, b in plan.comparisons}
-    return Simulated(target, subjects, subjects * len(plan.trials), truth)
+    return Simulated(target, subjects, subjects * len(plan.trials), _truth(plan, crowd))
+
+
+def true_shares(plan: StudyPlan, made_of: Json) -> dict[str, float]:
+    """Return the true share of each comparison, by what the first line of simulated answers says of their subjects."""
+    population = {key: value for key, value in made_of.items() if key not in ("subjects", "seed")}
+    return _truth(plan, _crowd(plan, Population(**population), made_of["subjects"], made_of["seed"]))
+
+
+def _crowd(plan: StudyPlan, population: Population, subjects: int, seed: int) -> Crowd:
+    methods = [method.name for method in plan.methods]
+    scenes = [scene.shot for scene in plan.scenes if not scene.training]
+    return Crowd(population, methods, scenes, subjects, np.random.default_rng(seed))
+
+
+def _truth(plan: StudyPlan, crowd: Crowd) -> dict[str, float]:
+    shares, index = crowd.truth(), {method.name: number for number, method in enumerate(plan.methods)}
+    return {f"{first} over {second}": float(shares[index[first], index[second]]) for first, second in plan.comparisons}
 
 
 def _answer_all(folder: Path, plan: StudyPlan, crowd: Crowd, made_of: Json, progress: Progress) -> None:

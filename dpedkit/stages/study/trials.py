@@ -10,6 +10,7 @@ from itertools import combinations, product
 from dpedkit.stages.study.plan import DEGRADED, Kind, StudyMethod
 
 _CATCH_SHARE = 0.1
+_FEWEST_CATCH = 4  # of which one slip is not yet too many by the plan's rules
 TRAINING = 3
 
 
@@ -40,7 +41,10 @@ def lay_out(
     repeats: int,
     seed: int,
 ) -> list[Slot]:
-    """Return all trials: training, every comparison on every scene as often as asked, and one catch trial to ten."""
+    """Return all trials: training, every comparison on every scene as often as asked, and one catch trial to ten.
+
+    No picture is spoilt twice: there are at most as many catch trials as scenes times methods.
+    """
     rng = random.Random(seed)
     slots = [Slot("training", scene, comparisons[index % len(comparisons)]) for index, scene in enumerate(training)]
     for again in range(repeats):
@@ -49,5 +53,5 @@ def lay_out(
     tests = len(slots) - len(training)
     best_first = [method.name for method in reversed(methods)]
     spoilable = [(name, scene) for name in best_first for scene in rng.sample(scenes, len(scenes))]
-    catch = spoilable[: max(round(tests * _CATCH_SHARE), min(2, len(scenes)))]
+    catch = spoilable[: max(round(tests * _CATCH_SHARE), _FEWEST_CATCH)]
     return slots + [Slot("catch", scene, (name, DEGRADED)) for name, scene in catch]
