@@ -1,0 +1,188 @@
+"""A figure as PNG or PDF, by matplotlib: the same layout, the same bytes every time, text as text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle as Patch
+from matplotlib.textpath import TextPath
+from PIL import Image
+
+from dpedkit.stages.figure.layout import BELOW_PT, FRAME_PT, LABEL_PT, NOTE_PT, PT_PER_INCH, Area, Layout
+from dpedkit.stages.study.pictures import Rectangle
+from dpedkit.types import U8
+
+Format = Literal["png", "pdf"]
+Filter = Literal["nearest", "lanczos"]
+
+# Bright, and told apart by the colour-blind (Okabe and Ito, 2008).
+COLOURS = ("#d55e00", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#0072b2", "#e69f00")
+_FONTS = ("STIXGeneral", "DejaVu Sans")  # both come with matplotlib, so that every machine draws the same
+_SMALLEST_PT = 4.0
+_INK, _WARNING = "#000000", "#b00020"
+_HALO_PT = 0.6  # of dark around a box, so that it is seen on every photo
+_RC = {
+    "font.family": list(_FONTS),
+    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
+    "pdf.compression": 9,
+    "image.composite_image": False,  # each crop stays a picture of its own, in its own pixels
+    "text.parse_math": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A whole photo, uint8 [H, W, 3], and the boxes on it, px of the photo."""
+
+    rgb: U8
+    boxes: Sequence[Rectangle]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A box: its crop by each method, uint8 [h, w, 3], what stands under each, and the colour of its frame, if any."""
+
+    crops: Sequence[U8]
+    below: Sequence[str]
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """All that a figure shows; `notes` stand at its foot."""
+
+    headings: Sequence[str]
+    rows: Sequence[Row]
+    overviews: Sequence[Overview]
+    notes: Sequence[str]
+
+
+def draw(sheet: Sheet, layout: Layout, form: Format, how: Filter) -> bytes:
+    """Return the file. In a PDF crops keep their own pixels if `how` is nearest; in a PNG each is magnified."""
+    with mpl.rc_context():
+        mpl.rcdefaults()  # not what this user's matplotlibrc says
+        mpl.rcParams.update(_RC)
+        board = _Board(layout, form)
+        _fill(board, sheet, how)
+        return board.saved()
+
+
+def magnified(rgb: U8, area: Area, how: Filter) -> U8:
+    """Return a picture, uint8 [h, w, 3], as large as an area."""
+    resampling = Image.Resampling.NEAREST if how == "nearest" else Image.Resampling.LANCZOS
+    return np.array(Image.fromarray(np.ascontiguousarray(rgb)).resize((area.width, area.height), resampling))
+
+
+class _Board:
+    """A canvas in three layers, whose coordinates are the layout's dots: frames and text, pictures, boxes on them."""
+
+    def __init__(self, layout: Layout, form: Format) -> None:
+        self._layout, self._form = layout, form
+        # a hundredth of a dot more, since the canvas is cut to whole dots
+        inches = [(length + 0.01) / layout.dpi for length in layout.size]
+        self._figure = Figure(figsize=(inches[0], inches[1]), dpi=layout.dpi)
+        self._under, self._middle, self._over = (self._layer(order) for order in range(3))
+
+    def picture(self, area: Area, rgb: U8) -> None:
+        """Show a picture, which in a PNG has the area's size."""
+        if self._form == "png":
+            up = self._layout.size[1] - area.top - area.height
+            self._figure.figimage(rgb, area.left, up, origin="upper", zorder=1)
+        else:
+            extent = (area.left, area.left + area.width, area.top + area.height, area.top)
+            self._middle.imshow(rgb, extent=extent, interpolation="none", aspect="auto")
+
+    def frame(self, area: Area, colour: str) -> None:
+        """Draw a frame around a picture, none of which it covers."""
+        half = FRAME_PT / PT_PER_INCH * self._layout.dpi / 2
+        corner = area.left - half, area.top - half
+        self._under.add_patch(_box(corner, area.width + 2 * half, area.height + 2 * half, colour, FRAME_PT))
+
+    def box(self, left: float, top: float, width: float, height: float, colour: str) -> None:
+        """Draw a box on pictures, dots."""
+        self._over.add_patch(_box((left, top), width, height, _INK, FRAME_PT + 2 * _HALO_PT, alpha=0.5))
+        self._over.add_patch(_box((left, top), width, height, colour, FRAME_PT))
+
+    def text(self, area: Area, text: str, size_pt: float, *, colour: str = _INK, middle: bool = True) -> None:
+        """Write a line into an area."""
+        x = area.left + area.width / 2 if middle else area.left
+        y = area.top + area.height * 0.72  # where letters stand, so that lines agree whatever their letters
+        align = "center" if middle else "left"
+        self._under.text(x, y, text, fontsize=size_pt, color=colour, ha=align, va="baseline")
+
+    def saved(self) -> bytes:
+        """Return the file, without any date."""
+        stream = io.BytesIO()
+        if self._form == "pdf":
+            nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
+            self._figure.savefig(stream, format="pdf", metadata=nothing)
+        else:
+            canvas = FigureCanvasAgg(self._figure)
+            canvas.draw()
+            rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+            Image.fromarray(np.ascontiguousarray(rgb)).save(stream, "PNG", dpi=(self._layout.dpi,) * 2)
+        return stream.getvalue()
+
+    def _layer(self, order: int) -> Axes:
+        axes = self._figure.add_axes((0, 0, 1, 1), zorder=order)
+        axes.set_axis_off()
+        axes.set_autoscale_on(False)
+        axes.set_xlim(0, self._layout.size[0])
+        axes.set_ylim(self._layout.size[1], 0)
+        return axes
+
+
+def _fill(board: _Board, sheet: Sheet, how: Filter) -> None:
+    layout = board._layout
+    size = fitting_pt(sheet.headings, layout.headings, LABEL_PT, layout.dpi)
+    for heading, area in zip(sheet.headings, layout.headings, strict=True):
+        board.text(area, heading, size)
+    for overview, area in zip(sheet.overviews, layout.overviews, strict=True):
+        board.picture(area, magnified(overview.rgb, area, "lanczos"))
+        scale = area.width / overview.rgb.shape[1]
+        for index, box in enumerate(overview.boxes):
+            place = (area.left + box.x * scale, area.top + box.y * scale, box.width * scale, box.height * scale)
+            board.box(*place, COLOURS[index % len(COLOURS)])
+    for row, areas in zip(sheet.rows, layout.crops, strict=True):
+        for crop, area in zip(row.crops, areas, strict=True):
+            own_pixels = board._form == "pdf" and how == "nearest"
+            board.picture(area, crop if own_pixels else magnified(crop, area, how))
+            if row.colour:
+                board.frame(area, row.colour)
+    if layout.below:
+        areas = [area for row in layout.below for area in row]
+        below = [text for row in sheet.rows for text in row.below]
+        size = fitting_pt(below, areas, BELOW_PT, layout.dpi)
+        for text, area in zip(below, areas, strict=True):
+            board.text(area, text, size)
+    size = fitting_pt(sheet.notes, layout.notes, NOTE_PT, layout.dpi)
+    for note, area in zip(sheet.notes, layout.notes, strict=True):
+        board.text(area, note, size, colour=_WARNING, middle=False)
+
+
+def fitting_pt(lines: Sequence[str], areas: Sequence[Area], usual_pt: float, dpi: float) -> float:
+    """Return the size of type at which each line fits into its area, the usual one if it can be."""
+    font = FontProperties(family=list(_FONTS))
+    size = usual_pt
+    for line, area in zip(lines, areas, strict=True):
+        if line.strip():
+            width = TextPath((0, 0), line, size=usual_pt, prop=font).get_extents().width
+            size = min(size, usual_pt * area.width / dpi * PT_PER_INCH / max(width, 1e-6))
+    return max(size, _SMALLEST_PT)
+
+
+def _box(
+    corner: tuple[float, float], width: float, height: float, colour: str, line_pt: float, alpha: float = 1
+) -> Patch:
+    return Patch(
+        corner, width, height, fill=False, edgecolor=colour, linewidth=line_pt, alpha=alpha, joinstyle="miter"
+    )
