@@ -14,6 +14,7 @@ from dpedkit.db import Corpus
 from dpedkit.errors import ImageError, UsageError
 from dpedkit.images import PHOTO_SUFFIXES, read_meta, read_rgb
 from dpedkit.progress import Progress
+from dpedkit.settings import nearest
 from dpedkit.stages.frames import rows
 from dpedkit.stages.held_out import HeldOut
 from dpedkit.stages.run_facts import read_config
@@ -26,7 +27,8 @@ from dpedkit.types import U8
 from dpedkit.workspace import Workspace
 
 Kind = Literal["phone", "baseline", "run", "external"]
-PHONE = "phone"
+PHONE, DSLR = "phone", "dslr"
+BASELINES = {"gain and offset": fit_gain_offset, "matrix and curve": fit_matrix_curve}  # as they call themselves
 _IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
 
 
@@ -150,7 +152,7 @@ def all_methods(
         WeightsError: a run has no checkpoint that can be read.
         TrainError: no such device.
     """
-    always = [Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo"), *_baselines(corpus, phone)]
+    always = [_own(), *_baselines(corpus, phone)]
     _refuse_names(workspace, corpus, [method.name for method in always], runs, externals)
     return [
         *always,
@@ -176,10 +178,57 @@ def runs_of(
     return found
 
 
+def named_methods(
+    workspace: Workspace,
+    corpus: Corpus,
+    phone: str,
+    judged: Sequence[Path],
+    progress: Progress,
+    *,
+    names: Sequence[str],
+    externals: Sequence[tuple[str, Path]],
+    device: str,
+) -> list[Method]:
+    """Return the methods of these names, in their order: of all that `all_methods` knows, those alone are made.
+
+    names  empty: the phone's photo, finished runs and pictures made elsewhere
+
+    Raises:
+        UsageError: nothing is called so, or no picture of a name is of the photos; and as `all_methods` has it.
+    """
+    _refuse_names(workspace, corpus, [PHONE, DSLR, *BASELINES], [], externals)
+    trained = corpus.runs()
+    imported = workspace.imported_models(set(trained["run"]))
+    mine = [*trained.loc[trained["phone"] == phone, "run"], *imported]
+    known = [PHONE, *mine, *(name for name, _ in externals), *BASELINES, DSLR]
+    for name in names:
+        if name in list(trained["run"]) and name not in mine:
+            raise UsageError(f"{name} is a run of another phone than {phone}", f"there are: {', '.join(known)}")
+        if name not in known:
+            raise UsageError(f"no method {name!r}{nearest(name, known)}", f"there are: {', '.join(known)}")
+    runs = [name for name in names if name in mine]
+    elsewhere = [(name, folder) for name, folder in externals if not names or name in names]
+    found: list[Method] = [_own()]
+    found += _baselines(corpus, phone) if set(names) & set(BASELINES) else []
+    found += _trained(workspace, corpus, phone, device, progress, runs) if runs or not names else []
+    found += _elsewhere(workspace, phone, judged, elsewhere, progress)
+    by_name = {method.name: method for method in found}
+    if gone := [name for name in names if name not in by_name]:
+        raise UsageError(
+            f"{gone[0]}: nothing of it is there for these photos",
+            "leave it out; pictures are named as the phone's photos that they were made of",
+        )
+    return [by_name[name] for name in names] if names else found
+
+
+def _own() -> Enhancing:
+    return Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo")
+
+
 def _baselines(corpus: Corpus, phone: str) -> Iterator[Enhancing]:
     """Fit the colour baselines on the phone's training patches."""
     training = corpus.pair_source(phone, "train")
-    for fit in (fit_gain_offset, fit_matrix_curve):
+    for fit in BASELINES.values():
         baseline = fit(training)
         yield Enhancing(baseline.name, "baseline", baseline, "fitted on the training split")
 

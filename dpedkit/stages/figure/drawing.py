@@ -12,17 +12,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle as Patch
 from matplotlib.textpath import TextPath
 from PIL import Image
 
+from dpedkit.stages.figure.asking import Filter
 from dpedkit.stages.figure.layout import BELOW_PT, FRAME_PT, LABEL_PT, NOTE_PT, PT_PER_INCH, Area, Layout
 from dpedkit.stages.study.pictures import Rectangle
 from dpedkit.types import U8
 
 Format = Literal["png", "pdf"]
-Filter = Literal["nearest", "lanczos"]
 
 # Bright, and told apart by the colour-blind (Okabe and Ito, 2008).
 COLOURS = ("#d55e00", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#0072b2", "#e69f00")
@@ -41,9 +41,10 @@ _RC = {
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A whole photo, uint8 [H, W, 3], and the boxes on it, px of the photo."""
+    """A whole photo, uint8 [H, W, 3], that may be reduced; its own size (width, height); and the boxes on it, px."""
 
     rgb: U8
+    size: tuple[int, int]
     boxes: Sequence[Rectangle]
 
 
@@ -91,15 +92,16 @@ class _Board:
         inches = [(length + 0.01) / layout.dpi for length in layout.size]
         self._figure = Figure(figsize=(inches[0], inches[1]), dpi=layout.dpi)
         self._under, self._middle, self._over = (self._layer(order) for order in range(3))
+        self._middle.set_ylim(0, layout.size[1])  # upwards, or a PDF's pictures would be stored upside down
 
     def picture(self, area: Area, rgb: U8) -> None:
         """Show a picture, which in a PNG has the area's size."""
+        up = self._layout.size[1] - area.top - area.height
         if self._form == "png":
-            up = self._layout.size[1] - area.top - area.height
             self._figure.figimage(rgb, area.left, up, origin="upper", zorder=1)
         else:
-            extent = (area.left, area.left + area.width, area.top + area.height, area.top)
-            self._middle.imshow(rgb, extent=extent, interpolation="none", aspect="auto")
+            extent = (area.left, area.left + area.width, up, up + area.height)
+            self._middle.imshow(rgb[::-1], origin="lower", extent=extent, interpolation="none", aspect="auto")
 
     def frame(self, area: Area, colour: str) -> None:
         """Draw a frame around a picture, none of which it covers."""
@@ -148,7 +150,7 @@ def _fill(board: _Board, sheet: Sheet, how: Filter) -> None:
         board.text(area, heading, size)
     for overview, area in zip(sheet.overviews, layout.overviews, strict=True):
         board.picture(area, magnified(overview.rgb, area, "lanczos"))
-        scale = area.width / overview.rgb.shape[1]
+        scale = area.width / overview.size[0]
         for index, box in enumerate(overview.boxes):
             place = (area.left + box.x * scale, area.top + box.y * scale, box.width * scale, box.height * scale)
             board.box(*place, COLOURS[index % len(COLOURS)])
@@ -180,9 +182,13 @@ def fitting_pt(lines: Sequence[str], areas: Sequence[Area], usual_pt: float, dpi
     return max(size, _SMALLEST_PT)
 
 
+def unwritable(text: str) -> str:
+    """Return the characters of a text that a figure's fonts do not have."""
+    fonts = [get_font(findfont(FontProperties(family=name))) for name in _FONTS]
+    return "".join(sign for sign in text if not any(font.get_char_index(ord(sign)) for font in fonts))
+
+
 def _box(
     corner: tuple[float, float], width: float, height: float, colour: str, line_pt: float, alpha: float = 1
 ) -> Patch:
-    return Patch(
-        corner, width, height, fill=False, edgecolor=colour, linewidth=line_pt, alpha=alpha, joinstyle="miter"
-    )
+    return Patch(corner, width, height, fill=False, edgecolor=colour, linewidth=line_pt, alpha=alpha, joinstyle="miter")

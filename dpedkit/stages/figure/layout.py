@@ -1,4 +1,4 @@
-"""Where everything of a figure lies. Columns are equally wide; a magnified pixel of a crop is a whole number of dots."""
+"""Where everything of a figure lies. Columns are equally wide; a pixel of a crop is a whole number of dots wide."""
 
 from __future__ import annotations
 
