@@ -178,6 +178,37 @@ def runs_of(
     return found
 
 
+def find_methods(
+    workspace: Workspace, corpus: Corpus, phone: str, names: Sequence[str], externals: Sequence[tuple[str, Path]]
+) -> list[str]:
+    """Return the methods that names stand for: their own names, or "dped" for the run "sony-dped" of the phone sony.
+
+    Raises:
+        UsageError: nothing is called so, or it is of another phone; and as `all_methods` has it of externals.
+    """
+    _refuse_names(workspace, corpus, [PHONE, DSLR, *BASELINES], [], externals)
+    trained = corpus.runs()
+    of_phone = {str(run.run): str(run.phone) for run in rows(trained)}
+    mine = [run for run, its in of_phone.items() if its == phone]
+    known = [
+        PHONE,
+        *mine,
+        *workspace.imported_models(set(of_phone)),
+        *(name for name, _ in externals),
+        *BASELINES,
+        DSLR,
+    ]
+    shorter = {run.removeprefix(f"{phone}-"): run for run in mine}
+    found = [name if name in known else shorter.get(name, name) for name in names]
+    for name in found:
+        there = f"there are: {', '.join(known)}"
+        if name not in known and name in of_phone:
+            raise UsageError(f"{name} is a run of {of_phone[name]}, not of {phone}", there)
+        if name not in known:
+            raise UsageError(f"no method {name!r}{nearest(name, [*known, *shorter])}", there)
+    return found
+
+
 def named_methods(
     workspace: Workspace,
     corpus: Corpus,
@@ -185,40 +216,37 @@ def named_methods(
     judged: Sequence[Path],
     progress: Progress,
     *,
-    names: Sequence[str],
+    names: Sequence[str] | None,
     externals: Sequence[tuple[str, Path]],
     device: str,
 ) -> list[Method]:
-    """Return the methods of these names, in their order: of all that `all_methods` knows, those alone are made.
+    """Return the methods that `find_methods` found, in their order; no others are fitted or loaded.
 
-    names  empty: the phone's photo, finished runs and pictures made elsewhere
+    names  None: the phone's photo, finished runs and pictures made elsewhere
 
     Raises:
-        UsageError: nothing is called so, or no picture of a name is of the photos; and as `all_methods` has it.
+        UsageError: nothing of a method is there for these photos.
+        WeightsError: a run has no checkpoint that can be read.
+        TrainError: no such device.
     """
-    _refuse_names(workspace, corpus, [PHONE, DSLR, *BASELINES], [], externals)
-    trained = corpus.runs()
-    imported = workspace.imported_models(set(trained["run"]))
-    mine = [*trained.loc[trained["phone"] == phone, "run"], *imported]
-    known = [PHONE, *mine, *(name for name, _ in externals), *BASELINES, DSLR]
-    for name in names:
-        if name in list(trained["run"]) and name not in mine:
-            raise UsageError(f"{name} is a run of another phone than {phone}", f"there are: {', '.join(known)}")
-        if name not in known:
-            raise UsageError(f"no method {name!r}{nearest(name, known)}", f"there are: {', '.join(known)}")
-    runs = [name for name in names if name in mine]
-    elsewhere = [(name, folder) for name, folder in externals if not names or name in names]
+    every = corpus.runs()["run"]
+    models = {*every, *workspace.imported_models(set(every))}
+    runs = [name for name in names or () if name in models]
+    elsewhere = [(name, folder) for name, folder in externals if names is None or name in names]
     found: list[Method] = [_own()]
-    found += _baselines(corpus, phone) if set(names) & set(BASELINES) else []
-    found += _trained(workspace, corpus, phone, device, progress, runs) if runs or not names else []
+    found += _baselines(corpus, phone) if names and set(names) & set(BASELINES) else []
+    found += _trained(workspace, corpus, phone, device, progress, runs) if runs or names is None else []
     found += _elsewhere(workspace, phone, judged, elsewhere, progress)
+    if names is None:
+        return found
     by_name = {method.name: method for method in found}
-    if gone := [name for name in names if name not in by_name]:
-        raise UsageError(
-            f"{gone[0]}: nothing of it is there for these photos",
-            "leave it out; pictures are named as the phone's photos that they were made of",
-        )
-    return [by_name[name] for name in names] if names else found
+    for name in names:
+        if name not in by_name:
+            raise UsageError(
+                f"{name}: nothing of it is there for these photos of {phone}",
+                "leave it out; pictures are named as the phone's photos that they were made of",
+            )
+    return [by_name[name] for name in names]
 
 
 def _own() -> Enhancing:

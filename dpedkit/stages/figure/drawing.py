@@ -29,7 +29,7 @@ COLOURS = ("#d55e00", "#56b4e9", "#f0e442", "#009e73", "#cc79a7", "#0072b2", "#e
 _FONTS = ("STIXGeneral", "DejaVu Sans")  # both come with matplotlib, so that every machine draws the same
 _SMALLEST_PT = 4.0
 _INK, _WARNING = "#000000", "#b00020"
-_HALO_PT = 0.6  # of dark around a box, so that it is seen on every photo
+_HALO_PT = 0.4  # of dark around a box, so that it is seen on every photo
 _RC = {
     "font.family": list(_FONTS),
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
@@ -104,14 +104,15 @@ class _Board:
             self._middle.imshow(rgb[::-1], origin="lower", extent=extent, interpolation="none", aspect="auto")
 
     def frame(self, area: Area, colour: str) -> None:
-        """Draw a frame around a picture, none of which it covers."""
-        half = FRAME_PT / PT_PER_INCH * self._layout.dpi / 2
-        corner = area.left - half, area.top - half
-        self._under.add_patch(_box(corner, area.width + 2 * half, area.height + 2 * half, colour, FRAME_PT))
+        """Draw a frame around a picture: a sheet of whole dots below it, so that it covers none and leaves no gap."""
+        out = max(round(FRAME_PT / PT_PER_INCH * self._layout.dpi), 1)
+        sheet = Patch((area.left - out, area.top - out), area.width + 2 * out, area.height + 2 * out)
+        sheet.set(facecolor=colour, linewidth=0, snap=True)
+        self._under.add_patch(sheet)
 
     def box(self, left: float, top: float, width: float, height: float, colour: str) -> None:
         """Draw a box on pictures, dots."""
-        self._over.add_patch(_box((left, top), width, height, _INK, FRAME_PT + 2 * _HALO_PT, alpha=0.5))
+        self._over.add_patch(_box((left, top), width, height, _INK, FRAME_PT + 2 * _HALO_PT))
         self._over.add_patch(_box((left, top), width, height, colour, FRAME_PT))
 
     def text(self, area: Area, text: str, size_pt: float, *, colour: str = _INK, middle: bool = True) -> None:
@@ -188,7 +189,5 @@ def unwritable(text: str) -> str:
     return "".join(sign for sign in text if not any(font.get_char_index(ord(sign)) for font in fonts))
 
 
-def _box(
-    corner: tuple[float, float], width: float, height: float, colour: str, line_pt: float, alpha: float = 1
-) -> Patch:
-    return Patch(corner, width, height, fill=False, edgecolor=colour, linewidth=line_pt, alpha=alpha, joinstyle="miter")
+def _box(corner: tuple[float, float], width: float, height: float, colour: str, line_pt: float) -> Patch:
+    return Patch(corner, width, height, fill=False, edgecolor=colour, linewidth=line_pt, joinstyle="miter")

@@ -10,7 +10,7 @@ from dpedkit.errors import UsageError
 
 MM_PER_INCH, PT_PER_INCH = 25.4, 72
 
-FRAME_PT = 1.0
+FRAME_PT = 0.8
 LABEL_PT, BELOW_PT, NOTE_PT = 8.0, 6.5, 6.0  # sizes of type
 _LINE = 1.35  # height of a line of type, of its size
 _GAP_PT = 4.0  # between crops; two frames and some white

@@ -18,7 +18,7 @@ from dpedkit.stages.figure.asking import USUAL_CROP_PX, Wish, check_box, command
 from dpedkit.stages.figure.drawing import COLOURS, Format, Overview, Row, Sheet, draw, unwritable
 from dpedkit.stages.figure.layout import MM_PER_INCH, Layout, Shape, lay_out
 from dpedkit.stages.held_out import HeldOut, HeldOutPhotos, dslr_on_phone, find_held_out
-from dpedkit.stages.methods import DSLR, PHONE, Method, named_methods
+from dpedkit.stages.methods import DSLR, PHONE, Method, find_methods, named_methods
 from dpedkit.stages.study.pictures import Rectangle, View, find_place
 from dpedkit.train.metrics import psnr, ssim
 from dpedkit.types import U8
@@ -176,20 +176,18 @@ def _columns(
     workspace: Workspace, corpus: Corpus, judged: Sequence[Path], wish: Wish, device: str, progress: Progress
 ) -> tuple[dict[str, Method], list[Column]]:
     """Return the methods by their names, and the columns; the DSLR has a column and is no method."""
-    labels = dict(wish.methods)
-    names = [name for name in labels if name != DSLR]
-    made = (
-        []
-        if labels and not names
-        else named_methods(
-            workspace, corpus, wish.phone, judged, progress, names=names, externals=wish.externals, device=device
-        )
+    full = find_methods(workspace, corpus, wish.phone, [name for name, _ in wish.methods], wish.externals)
+    labels = dict(zip(full, (label for _, label in wish.methods), strict=True))
+    names = [name for name in labels if name != DSLR] if labels else None
+    made = named_methods(
+        workspace, corpus, wish.phone, judged, progress, names=names, externals=wish.externals, device=device
     )
-    trained = set(corpus.runs()["run"])
+    trained = set(corpus.runs()["run"])  # of an imported model the note says where it came from
+    stamps = {method.name: method.note for method in made if method.name in trained}
     short = {method.name: method.name.removeprefix(f"{wish.phone}-") for method in made}
     short |= {PHONE: wish.phone, DSLR: "DSLR"}
     columns = [
-        Column(name, labels.get(name) or short[name], next((m.note for m in made if m.name == name in trained), ""))
+        Column(name, labels.get(name) or short[name], stamps.get(name, ""))
         for name in (labels or [*(method.name for method in made), DSLR])
     ]
     for column in columns:
