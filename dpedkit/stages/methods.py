@@ -28,7 +28,7 @@ from dpedkit.workspace import Workspace
 
 Kind = Literal["phone", "baseline", "run", "external"]
 PHONE, DSLR = "phone", "dslr"
-BASELINES = {"gain and offset": fit_gain_offset, "matrix and curve": fit_matrix_curve}  # as they call themselves
+BASELINES = ("gain and offset", "matrix and curve")  # as they call themselves
 _IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
 
 
@@ -256,7 +256,7 @@ def _own() -> Enhancing:
 def _baselines(corpus: Corpus, phone: str) -> Iterator[Enhancing]:
     """Fit the colour baselines on the phone's training patches."""
     training = corpus.pair_source(phone, "train")
-    for fit in BASELINES.values():
+    for fit in (fit_gain_offset, fit_matrix_curve):
         baseline = fit(training)
         yield Enhancing(baseline.name, "baseline", baseline, "fitted on the training split")
 

@@ -10,7 +10,6 @@ from typing import Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle as Patch
@@ -30,13 +29,6 @@ _FONTS = ("STIXGeneral", "DejaVu Sans")  # both come with matplotlib, so that ev
 _SMALLEST_PT = 4.0
 _INK, _WARNING = "#000000", "#b00020"
 _HALO_PT = 0.4  # of dark around a box, so that it is seen on every photo
-_RC = {
-    "font.family": list(_FONTS),
-    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
-    "pdf.compression": 9,
-    "image.composite_image": False,  # each crop stays a picture of its own, in its own pixels
-    "text.parse_math": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,10 @@ def draw(sheet: Sheet, layout: Layout, form: Format, how: Filter) -> bytes:
     """Return the file. In a PDF crops keep their own pixels if `how` is nearest; in a PNG each is magnified."""
     with mpl.rc_context():
         mpl.rcdefaults()  # not what this user's matplotlibrc says
-        mpl.rcParams.update(_RC)
+        mpl.rcParams["font.family"] = list(_FONTS)
+        mpl.rcParams["text.parse_math"] = False
+        mpl.rcParams["pdf.fonttype"] = 42  # TrueType: publishers refuse Type 3
+        mpl.rcParams["image.composite_image"] = False  # each crop stays a picture of its own, in its own pixels
         board = _Board(layout, form)
         _fill(board, sheet, how)
         return board.saved()
@@ -129,9 +124,12 @@ class _Board:
             nothing = dict.fromkeys(("Creator", "Producer", "CreationDate"))
             self._figure.savefig(stream, format="pdf", metadata=nothing)
         else:
-            canvas = FigureCanvasAgg(self._figure)
-            canvas.draw()
-            rgb = np.asarray(canvas.buffer_rgba())[..., :3]
+            self._figure.savefig(stream, format="rgba")
+            width, height = self._layout.size
+            rgb = np.frombuffer(stream.getvalue(), np.uint8).reshape(height, width, 4)[..., :3]
+            stream = (
+                io.BytesIO()
+            )  # through Pillow, since matplotlib's PNG has an alpha channel, which print shops refuse
             Image.fromarray(np.ascontiguousarray(rgb)).save(stream, "PNG", dpi=(self._layout.dpi,) * 2)
         return stream.getvalue()
 

@@ -109,10 +109,9 @@ def make_figure(
         photos = HeldOutPhotos(workspace, corpus, patches[patches["shot"].isin(wish.photos)], wish.phone)
         if not photos.has_photos:
             raise CorpusError(f"of {wish.phone} only patches were given", "a figure shows photos: import them")
+        wish = _with_methods(wish, workspace, corpus)
         methods, columns = _columns(workspace, corpus, photos.paths, wish, device, progress)
-        wish = replace(
-            wish, methods=tuple((column.name, dict(wish.methods).get(column.name, "")) for column in columns)
-        )
+        wish = replace(wish, methods=tuple((each.name, dict(wish.methods).get(each.name, "")) for each in columns))
         scenes = {}
         for photo in track(progress, "figure", photos, len(photos)):
             scenes[photo.shot] = _scene(workspace, corpus, photo, wish, None if dry_run else methods)
@@ -172,12 +171,18 @@ def _with_shots(wish: Wish, corpus: Corpus, patches: pd.DataFrame) -> Wish:
     return replace(wish, photos=tuple(named), boxes=boxes)
 
 
+def _with_methods(wish: Wish, workspace: Workspace, corpus: Corpus) -> Wish:
+    """Return the wish with the methods' own names."""
+    names, labels = [name for name, _ in wish.methods], [label for _, label in wish.methods]
+    found = find_methods(workspace, corpus, wish.phone, names, wish.externals)
+    return replace(wish, methods=tuple(zip(found, labels, strict=True)))
+
+
 def _columns(
     workspace: Workspace, corpus: Corpus, judged: Sequence[Path], wish: Wish, device: str, progress: Progress
 ) -> tuple[dict[str, Method], list[Column]]:
     """Return the methods by their names, and the columns; the DSLR has a column and is no method."""
-    full = find_methods(workspace, corpus, wish.phone, [name for name, _ in wish.methods], wish.externals)
-    labels = dict(zip(full, (label for _, label in wish.methods), strict=True))
+    labels = dict(wish.methods)
     names = [name for name in labels if name != DSLR] if labels else None
     made = named_methods(
         workspace, corpus, wish.phone, judged, progress, names=names, externals=wish.externals, device=device
@@ -215,12 +220,13 @@ def _scene(
         boxes = [find_place(photo.shot, dslr, known, View(wish.crop_px, 0))]
     rows = [Place(photo.shot, box.x, box.y, box.width, box.height, chosen) for box in boxes]
     crops: list[list[U8]] = [[] for _ in boxes]
-    for name, _ in wish.methods if cut_from is not None else ():
-        whole = dslr if name == DSLR else cut_from[name].whole(photo)
-        for row, cut, box in zip(rows, crops, boxes, strict=True):
-            cut.append(box.of(whole).copy())
-            if wish.metrics and name != DSLR:
-                row.psnr[name], row.ssim[name] = psnr(cut[-1], box.of(dslr)), ssim(cut[-1], box.of(dslr))
+    if cut_from is not None:
+        for name, _ in wish.methods:
+            whole = dslr if name == DSLR else cut_from[name].whole(photo)
+            for row, cut, box in zip(rows, crops, boxes, strict=True):
+                cut.append(box.of(whole).copy())
+                if wish.metrics and name != DSLR:
+                    row.psnr[name], row.ssim[name] = psnr(cut[-1], box.of(dslr)), ssim(cut[-1], box.of(dslr))
     height, width = known.shape
     return _Scene((width, height), rows, crops, shrink(photo.rgb, _WHOLE_PX) if wish.overview else None)
 
