@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sqlite3
@@ -202,23 +203,24 @@ def test_the_command_that_it_prints_makes_the_same_bytes(cli: CommandLine, judge
         "--dpi",
         "200",
     ]
-    planned = cli.json(*words, "-o", tmp_path / "a.pdf", "--dry-run", cwd=judged)
+    wish = {"overview": True, "metrics": True, "crop_px": 40, "width_mm": 82.55, "dpi": 200}
+    planned = draw(judged, tmp_path / "a.pdf", dry_run=True, **wish)
     assert not list(tmp_path.iterdir())
-    assert planned["file"] is None
+    assert planned.file is None
     made = cli.json(*words, "-o", tmp_path / "a.pdf", cwd=judged)
-    assert made["command"] == planned["command"]
+    assert made["command"] == planned.command
     assert all(row["chosen"] and (row["width"], row["height"]) == (40, 40) for row in made["rows"])
     assert len({row["shot"] for row in made["rows"]}) == 3
     assert [column["label"] for column in made["columns"]] == ["sony", "small", "DSLR"]
     again = shlex.split(made["command"])[1:]
+    again[again.index("-o") + 1] = "b.pdf"
+    (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.bbox: tight\n")  # somebody's own taste
+    assert "chosen" not in cli.run("-C", judged, *again, cwd=tmp_path).stdout
     first = (tmp_path / "a.pdf").read_bytes()
-    for name in ("b.pdf", "b.png", "c.png"):
-        (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.bbox: tight\n")  # somebody's own taste
-        again[again.index("-o") + 1] = str(tmp_path / name)
-        shown = cli.run("-C", judged, *again, cwd=tmp_path).stdout
-        assert "chosen" not in shown
     assert (tmp_path / "b.pdf").read_bytes() == first
-    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "c.png").read_bytes()
+    for name in ("a.png", "b.png"):
+        draw(judged, tmp_path / name, **wish)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     for word in (b"dpedkit", b"atplotlib", str(tmp_path).encode()):  # nothing tells a reviewer whose it is
         assert word not in first
 
@@ -292,23 +294,26 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(
     with pytest.raises(DpedError) as caught:
         draw(judged, tmp_path / "a.pdf", **wish)
     assert caught.value.remedy
-    assert __import__("re").search(told, f"{caught.value.cause} {caught.value.remedy}")
+    assert re.search(told, f"{caught.value.cause} {caught.value.remedy}")
     assert not list(tmp_path.iterdir())
 
 
-def test_bad_words_and_targets_are_refused_in_a_line(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
+def test_bad_words_and_targets_are_refused(cli: CommandLine, judged: Path, tmp_path: Path) -> None:
     taken = tmp_path / "taken.png"
     taken.write_bytes(b"mine")
-    for words, told in (
-        (["-o", tmp_path / "a.jpg"], "ends neither with .pdf nor with .png"),
-        (["-o", tmp_path / "no" / "a.pdf"], "no folder"),
-        (["-o", taken], "--overwrite replaces it"),
-        (["-o", tmp_path / "a.pdf", "--box", "1,2,0,4"], "0 x 4 px hold nothing"),
-        (["-o", tmp_path / "a.pdf", "--width", "3furlong"], "no length"),
+    for target, told in (
+        (tmp_path / "a.jpg", "ends neither with .pdf nor with .png"),
+        (tmp_path / "no" / "a.pdf", "no folder"),
+        (taken, "is there already"),
     ):
-        assert told in cli.error("figure", *words, cwd=judged, code=2)
+        with pytest.raises(UsageError, match=told):
+            draw(judged, target)
+    for words, told in ((["--box", "1,2,0,4"], "0 x 4 px hold nothing"), (["--width", "3furlong"], "no length")):
+        assert told in cli.error("figure", "-o", tmp_path / "a.pdf", *words, cwd=judged, code=2)
     assert taken.read_bytes() == b"mine"
     assert list(tmp_path.iterdir()) == [taken]
+    draw(judged, taken, boxes=(("", FIRST),), methods=(("phone", ""),), overwrite=True)
+    assert taken.read_bytes().startswith(b"\x89PNG")
 
 
 def test_names_of_photos_and_boxes() -> None:
