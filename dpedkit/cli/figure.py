@@ -116,8 +116,8 @@ def figure(
     \b
     dpedkit figure -o fig3.pdf --phone sony
     dpedkit figure -o fig3.pdf --phone sony --photo 12 --photo 17 --box 400,300,200,150 --overview --metrics
-    dpedkit figure -o fig3.png --box 12:400,300,200,150 --box 17:80,90,200,150 --method phone=Input \\
-        --method sony-dped=Ours --method dslr=Canon --width 6.875in --dpi 600
+    dpedkit figure -o fig3.pdf --box 12:400,300,200,150 --method phone=Input --method dped=Ours --method dslr
+    dpedkit figure -o fig3.png --phone sony --width 82.5mm --dpi 600 --filter lanczos
     """
     from dpedkit.stages.figure.asking import Wish, parse_box
     from dpedkit.stages.figure.making import make_figure

@@ -245,7 +245,7 @@ def test_what_is_not_for_results_is_stamped(judged: Path, shots: list[str], tmp_
 
 
 def test_the_dslrs_crops_lie_on_the_phones_pixels(finished: Callable[[str], Path], tmp_path: Path) -> None:
-    root = finished("trained")
+    root = finished("patched")
     workspace = find_workspace(root)
     made = make_figure(
         workspace,
