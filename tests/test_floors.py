@@ -60,7 +60,7 @@ OWNERS = {
     "distributed": ("dpedkit.cluster", "dpedkit.remote"),
     "dask": ("dpedkit.cluster",),
     "threadpoolctl": ("dpedkit.remote", "dpedkit.align.threads"),
-    "matplotlib": ("dpedkit.stages.charts",),
+    "matplotlib": ("dpedkit.stages.charts", "dpedkit.stages.figure.drawing"),
     "jinja2": ("dpedkit.stages.templates",),
     "imagehash": ("dpedkit.measures",),
     "rawpy": ("dpedkit.raw",),

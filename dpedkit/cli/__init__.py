@@ -9,7 +9,7 @@ from dpedkit.cli.app import App, cli, explain
 from dpedkit.errors import DpedError, QueryError
 
 # Each family's module adds its commands to `cli` when it is imported.
-from dpedkit.cli import align, calibrate, curating, demo, exporting, importing, judging, measuring  # noqa: F401  isort:skip
+from dpedkit.cli import align, calibrate, curating, demo, exporting, figure, importing, judging, measuring  # noqa: F401  isort:skip
 from dpedkit.cli import patches, reporting, rig, rigs, snapshots, splitting, study, training  # noqa: F401  isort:skip
 from dpedkit.cli import web, weights, workspace  # noqa: F401  isort:skip
 

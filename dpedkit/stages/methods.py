@@ -14,6 +14,7 @@ from dpedkit.db import Corpus
 from dpedkit.errors import ImageError, UsageError
 from dpedkit.images import PHOTO_SUFFIXES, read_meta, read_rgb
 from dpedkit.progress import Progress
+from dpedkit.settings import nearest
 from dpedkit.stages.frames import rows
 from dpedkit.stages.held_out import HeldOut
 from dpedkit.stages.run_facts import read_config
@@ -26,7 +27,8 @@ from dpedkit.types import U8
 from dpedkit.workspace import Workspace
 
 Kind = Literal["phone", "baseline", "run", "external"]
-PHONE = "phone"
+PHONE, DSLR = "phone", "dslr"
+BASELINES = ("gain and offset", "matrix and curve")  # as they call themselves
 _IMPORTED_RECIPE = "dped"  # all that can be imported is what the authors' code trained
 
 
@@ -150,7 +152,7 @@ def all_methods(
         WeightsError: a run has no checkpoint that can be read.
         TrainError: no such device.
     """
-    always = [Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo"), *_baselines(corpus, phone)]
+    always = [_own(), *_baselines(corpus, phone)]
     _refuse_names(workspace, corpus, [method.name for method in always], runs, externals)
     return [
         *always,
@@ -174,6 +176,81 @@ def runs_of(
             f"{', '.join(missing)}: no run of {phone} that is there", "name runs that were trained for this phone"
         )
     return found
+
+
+def find_methods(
+    workspace: Workspace, corpus: Corpus, phone: str, names: Sequence[str], externals: Sequence[tuple[str, Path]]
+) -> list[str]:
+    """Return the methods that names stand for: their own names, or "dped" for the run "sony-dped" of the phone sony.
+
+    Raises:
+        UsageError: nothing is called so, or it is of another phone; and as `all_methods` has it of externals.
+    """
+    _refuse_names(workspace, corpus, [PHONE, DSLR, *BASELINES], [], externals)
+    trained = corpus.runs()
+    of_phone = {str(run.run): str(run.phone) for run in rows(trained)}
+    mine = [run for run, its in of_phone.items() if its == phone]
+    known = [
+        PHONE,
+        *mine,
+        *workspace.imported_models(set(of_phone)),
+        *(name for name, _ in externals),
+        *BASELINES,
+        DSLR,
+    ]
+    shorter = {run.removeprefix(f"{phone}-"): run for run in mine}
+    found = [name if name in known else shorter.get(name, name) for name in names]
+    for name in found:
+        there = f"there are: {', '.join(known)}"
+        if name not in known and name in of_phone:
+            raise UsageError(f"{name} is a run of {of_phone[name]}, not of {phone}", there)
+        if name not in known:
+            raise UsageError(f"no method {name!r}{nearest(name, [*known, *shorter])}", there)
+    return found
+
+
+def named_methods(
+    workspace: Workspace,
+    corpus: Corpus,
+    phone: str,
+    judged: Sequence[Path],
+    progress: Progress,
+    *,
+    names: Sequence[str] | None,
+    externals: Sequence[tuple[str, Path]],
+    device: str,
+) -> list[Method]:
+    """Return the methods that `find_methods` found, in their order; no others are fitted or loaded.
+
+    names  None: the phone's photo, finished runs and pictures made elsewhere
+
+    Raises:
+        UsageError: nothing of a method is there for these photos.
+        WeightsError: a run has no checkpoint that can be read.
+        TrainError: no such device.
+    """
+    every = corpus.runs()["run"]
+    models = {*every, *workspace.imported_models(set(every))}
+    runs = [name for name in names or () if name in models]
+    elsewhere = [(name, folder) for name, folder in externals if names is None or name in names]
+    found: list[Method] = [_own()]
+    found += _baselines(corpus, phone) if names and set(names) & set(BASELINES) else []
+    found += _trained(workspace, corpus, phone, device, progress, runs) if runs or names is None else []
+    found += _elsewhere(workspace, phone, judged, elsewhere, progress)
+    if names is None:
+        return found
+    by_name = {method.name: method for method in found}
+    for name in names:
+        if name not in by_name:
+            raise UsageError(
+                f"{name}: nothing of it is there for these photos of {phone}",
+                "leave it out; pictures are named as the phone's photos that they were made of",
+            )
+    return [by_name[name] for name in names]
+
+
+def _own() -> Enhancing:
+    return Enhancing(PHONE, "phone", lambda rgb: rgb, "its own photo")
 
 
 def _baselines(corpus: Corpus, phone: str) -> Iterator[Enhancing]:
