@@ -16,16 +16,20 @@ import torch
 
 from dpedkit.memory import resident_bytes
 from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
-from dpedkit.train.inference.maps import Maps, Photo, Result, Wrote
+from dpedkit.train.inference.backends import BACKENDS, load_backend
+from dpedkit.train.inference.layers import Layers
+from dpedkit.train.inference.maps import Maps, Photo, Result
 from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
+
+__all__ = ["BACKENDS", "MEMORY_BYTES", "enhance"]
 
 MEMORY_BYTES = 1_000_000_000
 _STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
 _TRIED_ROWS = 16
 _STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
 
-_BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, int], None]] = {
+_BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, Layers], None]] = {
     "dped": dped.enhance,
     "srcnn": srcnn.enhance,
     "nafnet": nafnet.enhance,
@@ -38,6 +42,8 @@ def enhance(
     rgb: U8,
     *,
     device: str | torch.device = "cpu",
+    backend: str = "torch",
+    half: bool = False,
     memory_bytes: int = MEMORY_BYTES,
     scratch: Path | None = None,
     strip_rows: int | None = None,
@@ -47,6 +53,9 @@ def enhance(
 
     rgb           uint8 [H, W, 3], at least 1 x 1 px
     device        where to compute; on a GPU maps lie in its own memory while half of what is free there has room
+    backend       who computes the layers, one of BACKENDS; all but "torch" compute on the CPU
+    half          hidden layers and maps in bfloat16, statistics and the last layer not: half the memory, a few grey
+                  levels off, and faster where there is arithmetic for it (`has_bfloat16`)
     memory_bytes  what this process may take all in all; maps for which there is no room go to a scratch file
     scratch       folder of that file, which has no name and goes with the process; None: where temporary files go
     strip_rows    rows at a time: changes speed and memory, not the result; None: as many as the memory suggests
@@ -54,7 +63,8 @@ def enhance(
     ->            uint8 [H, W, 3]
 
     Raises:
-        ValueError: `rgb` is no such array, or `strip_rows` is not positive.
+        ValueError: `rgb` is no such array, `strip_rows` is not positive, or there is no such backend there.
+        ModuleNotFoundError: the backend is not installed.
         StorageError: the disk has no room for the scratch file.
     """
     if rgb.dtype != "uint8" or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
@@ -62,24 +72,28 @@ def enhance(
     if strip_rows is not None and strip_rows < 1:
         raise ValueError(f"strips need at least 1 row, got {strip_rows}")
     place = torch.device(device)
+    if backend != "torch" and place.type != "cpu":
+        raise ValueError(f"{backend} computes on the CPU, not on {device}")
     generator = copy.deepcopy(generator).to(place).eval()
-    row_bytes = 4 * rgb.shape[1] * generator.sizes.get("width", 64)
+    hidden = load_backend(backend, half=half)
+    exact = load_backend(backend) if hidden.half else hidden
+    dtype = torch.bfloat16 if hidden.half else torch.float32
+    row_bytes = dtype.itemsize * rgb.shape[1] * generator.sizes.get("width", 64)
     rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
     room = _room(place, memory_bytes, 8 * rows * row_bytes)
     meter = _Meter(tell)
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        _run(generator, rgb[:_TRIED_ROWS, :1], place, room, scratch, _TRIED_ROWS, meter.count)
+
+    def run(photo: U8, rows: int) -> U8:
+        result = Result(photo.shape[0], photo.shape[1], meter.count)
+        with Maps(place, room, scratch, meter.count, dtype) as maps:
+            layers = Layers(hidden, exact, rows)
+            _BY_STRIPS[generator.kind](generator, Photo(photo, place), result, maps, layers)
+        return result.rgb.numpy()
+
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=hidden.half):
+        run(rgb[:_TRIED_ROWS, :1], _TRIED_ROWS)
         meter.expect(rgb.shape[0] / len(rgb[:_TRIED_ROWS]))
-        return _run(generator, rgb, place, room, scratch, rows, meter.count)
-
-
-def _run(
-    generator: Enhancer, rgb: U8, place: torch.device, room: int, scratch: Path | None, rows: int, wrote: Wrote
-) -> U8:
-    result = Result(rgb.shape[0], rgb.shape[1], wrote)
-    with Maps(place, room, scratch, wrote) as maps:
-        _BY_STRIPS[generator.kind](generator, Photo(rgb, place), result, maps, rows)
-    return result.rgb.numpy()
+        return run(rgb, rows)
 
 
 class _Meter:
