@@ -17,7 +17,7 @@ import torch
 from dpedkit.memory import resident_bytes
 from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
 from dpedkit.train.inference.backends import BACKENDS, load_backend
-from dpedkit.train.inference.layers import Layers
+from dpedkit.train.inference.layers import Layers, TorchBackend
 from dpedkit.train.inference.maps import Maps, Photo, Result
 from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
@@ -83,17 +83,16 @@ def enhance(
     room = _room(place, memory_bytes, 8 * rows * row_bytes)
     meter = _Meter(tell)
 
-    def run(photo: U8, rows: int) -> U8:
+    def run(photo: U8, layers: Layers) -> U8:
         result = Result(photo.shape[0], photo.shape[1], meter.count)
         with Maps(place, room, scratch, meter.count, dtype) as maps:
-            layers = Layers(hidden, exact, rows)
             _BY_STRIPS[generator.kind](generator, Photo(photo, place), result, maps, layers)
         return result.rgb.numpy()
 
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=hidden.half):
-        run(rgb[:_TRIED_ROWS, :1], _TRIED_ROWS)
+        run(rgb[:_TRIED_ROWS, :1], Layers(TorchBackend(), TorchBackend(), _TRIED_ROWS))  # nothing has to be compiled
         meter.expect(rgb.shape[0] / len(rgb[:_TRIED_ROWS]))
-        return run(rgb, rows)
+        return run(rgb, Layers(hidden, exact, rows))
 
 
 class _Meter:
