@@ -8,33 +8,23 @@ memory where there is room for it, else in a scratch file.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dpedkit.memory import resident_bytes
-from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
 from dpedkit.train.inference.backends import BACKENDS, load_backend
 from dpedkit.train.inference.layers import Layers, TorchBackend
-from dpedkit.train.inference.maps import Maps, Photo, Result
+from dpedkit.train.inference.maps import Maps
+from dpedkit.train.inference.programs import run, strip_size
 from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
 
 __all__ = ["BACKENDS", "MEMORY_BYTES", "enhance"]
 
 MEMORY_BYTES = 1_000_000_000
-_STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
 _TRIED_ROWS = 16
-_STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
-
-_BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, Layers], None]] = {
-    "dped": dped.enhance,
-    "srcnn": srcnn.enhance,
-    "nafnet": nafnet.enhance,
-    "csrnet": csrnet.enhance,
-}
 
 
 def enhance(
@@ -77,22 +67,16 @@ def enhance(
     generator = copy.deepcopy(generator).to(place).eval()
     hidden = load_backend(backend, half=half)
     exact = load_backend(backend) if hidden.half else hidden
-    dtype = torch.bfloat16 if hidden.half else torch.float32
-    row_bytes = dtype.itemsize * rgb.shape[1] * generator.sizes.get("width", 64)
-    rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
-    room = _room(place, memory_bytes, 8 * rows * row_bytes)
+    rows, strips_bytes = strip_size(generator, rgb.shape[1], hidden.dtype, memory_bytes)
+    room = _room(place, memory_bytes, strips_bytes)
     meter = _Meter(tell)
-
-    def run(photo: U8, layers: Layers) -> U8:
-        result = Result(photo.shape[0], photo.shape[1], meter.count)
-        with Maps(place, room, scratch, meter.count, dtype) as maps:
-            _BY_STRIPS[generator.kind](generator, Photo(photo, place), result, maps, layers)
-        return result.rgb.numpy()
-
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=hidden.half):
-        run(rgb[:_TRIED_ROWS, :1], Layers(TorchBackend(), TorchBackend(), _TRIED_ROWS))  # nothing has to be compiled
-        meter.expect(rgb.shape[0] / len(rgb[:_TRIED_ROWS]))
-        return run(rgb, Layers(hidden, exact, rows))
+        few, plain = rgb[:_TRIED_ROWS, :1], TorchBackend()  # which has nothing to compile
+        with Maps(place, room, scratch, meter.count) as maps:
+            run(generator, few, Layers(plain, plain, _TRIED_ROWS), maps, place, meter.count)
+        meter.expect(len(rgb) / len(few))
+        with Maps(place, room, scratch, meter.count, hidden.dtype) as maps:
+            return run(generator, rgb, Layers(hidden, exact, strip_rows or rows), maps, place, meter.count)
 
 
 class _Meter:

@@ -49,6 +49,11 @@ class Backend(Protocol):
 
     half: bool
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Which of the two."""
+        return torch.bfloat16 if self.half else torch.float32
+
     def compile(self, kernel: Kernel) -> Layer:
         """Return what convolves [1, I, h, W], channels last in memory and of any height, to the same kind of tensor.
 
@@ -57,7 +62,7 @@ class Backend(Protocol):
         ...
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """PyTorch, on any device."""
 
     def __init__(self, *, half: bool = False) -> None:
@@ -65,7 +70,7 @@ class TorchBackend:
 
     def compile(self, kernel: Kernel) -> Layer:
         """Return the layer."""
-        dtype = torch.bfloat16 if self.half else torch.float32
+        dtype = self.dtype
         weight = kernel.weight.to(dtype)
         bias = None if kernel.bias is None else kernel.bias.to(dtype)
         left, right = kernel.padding

@@ -7,17 +7,16 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from dpedkit.train.inference.layers import Kernel, Layer
+from dpedkit.train.inference.layers import Backend, Kernel, Layer
 
 _OPSET, _IR = 17, 9  # old enough for every ONNX Runtime that the extra allows
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(Backend):
     """Its convolution knows no bfloat16 on CPUs, so it is never half."""
 
-    half = False
-
     def __init__(self, *, half: bool = False) -> None:  # noqa: ARG002  (as all backends are made)
+        self.half = False
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = torch.get_num_threads()
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute between layers

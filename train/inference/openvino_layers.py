@@ -11,12 +11,12 @@ from openvino import opset8
 from torch import Tensor
 from torch.nn import functional
 
-from dpedkit.train.inference.layers import Kernel, Layer
+from dpedkit.train.inference.layers import Backend, Kernel, Layer
 
 _ROWS_FIRST, _PLANES_FIRST = np.array([0, 2, 3, 1]), np.array([0, 3, 1, 2])
 
 
-class OpenVinoBackend:
+class OpenVinoBackend(Backend):
     """Compiles each convolution for one size: only then OpenVINO leaves channels last in memory, as ours are."""
 
     def __init__(self, *, half: bool = False) -> None:
@@ -27,7 +27,7 @@ class OpenVinoBackend:
         """Return the layer."""
         request: Any = None
         height, width = 0, 0
-        dtype = torch.bfloat16 if self.half else torch.float32
+        dtype = self.dtype
 
         def layer(x: Tensor) -> Tensor:
             nonlocal request, height, width

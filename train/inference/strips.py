@@ -13,6 +13,8 @@ from torch.nn import functional
 from dpedkit.train.inference.layers import Layer, Layers
 from dpedkit.train.inference.maps import Source, Target
 
+_CACHED = 1 << 17  # float32 values that stay in a processor's own cache
+
 
 @dataclass(frozen=True, slots=True)
 class Strip:
@@ -90,11 +92,13 @@ class Moments:
         Each row by itself (Chan, Golub, LeVeque 1983), so that the digits depend neither on how high a strip is nor on
         how many threads there are.
         """
-        rows = to_rows(x).float()
-        means = rows.mean(dim=1, keepdim=True)
-        squares = (rows - means).square_().sum(dim=1)  # torch.var_mean takes twice as long over channels last
-        self._rows.append((means[:, 0].double(), squares.double()))
+        rows = to_rows(x)
         self._width = rows.shape[1]
+        for few in rows.split(max(1, _CACHED // rows[0].numel())):
+            values = few.float()
+            means = values.mean(dim=1, keepdim=True)
+            squares = (values - means).square_().sum(dim=1)  # torch.var_mean takes twice as long over channels last
+            self._rows.append((means[:, 0].double(), squares.double()))
         return x
 
     @cached_property
