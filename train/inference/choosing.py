@@ -69,7 +69,9 @@ def choose_backend(
             name = min(names, key=lambda each: trial_s[each] * (_WORTH if each == "torch" else 1))
     notes = []
     if fast and not half:
-        notes.append(f"--fast changes nothing: {place} has no bfloat16 arithmetic (avx512_bf16 or amx_bf16) to be faster")
+        notes.append(
+            f"--fast changes nothing: {place} has no bfloat16 arithmetic (avx512_bf16 or amx_bf16) to be faster"
+        )
     half = load_backend(name, half=half).half
     if fast and not notes and not half:
         notes.append(f"--fast changes nothing: {name} has no bfloat16 convolution on CPUs")

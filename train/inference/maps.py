@@ -18,7 +18,6 @@ from dpedkit.files import storage_error
 from dpedkit.types import U8
 
 
-
 class Source(Protocol):
     """Gives rows; `height` of them."""
 
