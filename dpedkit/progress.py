@@ -19,6 +19,10 @@ class Progress(Protocol):
         """Move on; `note` is a short text of the moment, such as a loss."""
         ...
 
+    def within(self, share: float) -> None:
+        """Say how much of the next step is done, 0 to 1."""
+        ...
+
     def done(self, summary: str = "") -> None:
         """End the task; `summary` replaces the bar."""
         ...
@@ -36,6 +40,9 @@ class Silent:
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Move on."""
+
+    def within(self, share: float) -> None:
+        """Say how much of a step is done."""
 
     def done(self, summary: str = "") -> None:
         """End the task."""

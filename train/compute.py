@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dpedkit.memory import available_bytes
-from dpedkit.train.device import pick_device
+from dpedkit.train.device import has_bfloat16, pick_device
 from dpedkit.train.processes import ALONE, Processes
 
 Forward: TypeAlias = Callable[[Tensor], Tensor]
@@ -101,7 +101,7 @@ def pick_compute(
     place = pick_device(device)
     if not fast:
         return Compute(place, micro_batch=micro_batch, processes=processes)
-    half, compile_problem = _has_bfloat16(place), _why_not_compile(place)
+    half, compile_problem = has_bfloat16(place), _why_not_compile(place)
     notes = []
     if not half:
         notes.append("float32 stays: this processor has no bfloat16 arithmetic (avx512_bf16 or amx_bf16)")
@@ -117,16 +117,6 @@ def pick_compute(
         processes=processes,
         notes=tuple(notes),
     )
-
-
-def _has_bfloat16(place: torch.device) -> bool:
-    """Tell whether bfloat16 is faster than float32 there: where it is emulated, it is slower."""
-    if place.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if place.type == "cpu":
-        here = torch.cpu.get_capabilities()
-        return bool(here.get("amx_bf16") or here.get("avx512_bf16"))
-    return False
 
 
 def _why_not_compile(place: torch.device) -> str:

@@ -24,5 +24,20 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def has_bfloat16(place: torch.device) -> bool:
+    """Tell whether bfloat16 is faster than float32 there: where it is emulated, it is slower."""
+    if place.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if place.type == "cpu":
+        here = torch.cpu.get_capabilities()
+        return bool(here.get("amx_bf16") or here.get("avx512_bf16"))
+    return False
+
+
+def use_threads(count: int) -> None:
+    """Let this process compute with so many threads, whatever its environment says."""
+    torch.set_num_threads(count)
+
+
 def _count(kind: str) -> int:
     return torch.cuda.device_count() if kind == "cuda" else 1

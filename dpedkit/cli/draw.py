@@ -44,11 +44,12 @@ class Bar:
         self._console = Console(stderr=True)
         self._bar: RichProgress | None = None
         self._task = ""
+        self._step = 0
         self._began = 0.0
 
     def start(self, task: str, total: int) -> None:
         """Begin a task of `total` steps."""
-        self._task, self._began = task, time.monotonic()
+        self._task, self._step, self._began = task, 0, time.monotonic()
         self._bar = RichProgress(
             TextColumn("{task.description:<22}", markup=False),
             BarColumn(30),
@@ -66,7 +67,13 @@ class Bar:
         """Move on."""
         if self._bar is not None:
             task = self._bar.tasks[0]
-            self._bar.update(task.id, advance=steps, note=note or task.fields["note"])
+            self._step += steps
+            self._bar.update(task.id, completed=self._step, note=note or task.fields["note"])
+
+    def within(self, share: float) -> None:
+        """Move on by a part of a step."""
+        if self._bar is not None:
+            self._bar.update(self._bar.tasks[0].id, completed=self._step + share)
 
     def done(self, summary: str = "") -> None:
         """End the task."""
@@ -102,12 +109,20 @@ class Lines:
         """Move on."""
         self._step += steps
         self._note = note or self._note
-        now = time.monotonic()
-        if now - self._printed >= _LINE_EVERY_S and self._step:
+        self._print_now_and_then(0)
+
+    def within(self, share: float) -> None:
+        """Move on by a part of a step."""
+        self._print_now_and_then(share)
+
+    def _print_now_and_then(self, share: float) -> None:
+        now, done = time.monotonic(), self._step + share
+        if now - self._printed >= _LINE_EVERY_S and done:
             self._printed = now
-            speed = self._step / (now - self._began)
-            left = f"{_rate(speed)}, {(self._total - self._step) / speed:.0f} s left"
-            self.say(f"{self._task}: {self._step}/{self._total}, {left} {self._note}".rstrip())
+            speed = done / (now - self._began)
+            left = f"{_rate(speed)}, {(self._total - done) / speed:.0f} s left"
+            part = f" and {share:.0%} of the next" if share else ""
+            self.say(f"{self._task}: {self._step}/{self._total}{part}, {left} {self._note}".rstrip())
 
     def done(self, summary: str = "") -> None:
         """End the task."""

@@ -31,6 +31,20 @@ class Size(click.ParamType[int]):
             return self.fail(f"{value!r} is no size: write 1GB or 500MB", param, ctx)
 
 
+class Jobs(click.ParamType[int]):
+    """So many at the same time, or auto, which becomes 0."""
+
+    name = "jobs"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if value == "auto":
+            return 0
+        if isinstance(value, int) or (value.isdecimal() and int(value)):
+            return int(value)
+        return self.fail(f"{value!r} is neither a number from 1 on nor auto", param, ctx)
+
+
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(0),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from dpedkit.cli.app import PARTLY_DONE, App, cli, listed, marked, pass_app, table
-from dpedkit.cli.options import Size, device_option, dry_run_option, find_model
+from dpedkit.cli.options import Jobs, Size, device_option, dry_run_option, find_model
 
 
 @cli.command()
@@ -157,6 +157,18 @@ def recipes(app: App, name: str | None, schema: bool) -> int:
     show_default=True,
     help="What this may take; large photos use a scratch file in the folder for the results.",
 )
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "torch", "onnxruntime", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="What computes; auto: the fastest that is installed, found by a trial where there is much to do.",
+)
+@click.option("--fast", is_flag=True, help="bfloat16 where the processor has it: a few grey levels off.")
+@click.option(
+    "--jobs", type=Jobs(), default="auto", show_default=True, metavar="N|auto",
+    help="Photos at the same time; auto: as processors and memory allow. Each takes --memory.",
+)  # fmt: skip
 @device_option
 @dry_run_option
 @pass_app
@@ -168,14 +180,20 @@ def enhance(
     overwrite: bool,
     strip_gps: bool,
     memory_bytes: int,
+    backend: str,
+    fast: bool,
+    jobs: int,
     device: str,
     dry_run: bool,
 ) -> int:
-    """Enhance whole photos, keeping their EXIF and colour profile. Photos are files, or folders of them.
+    """Enhance whole photos, keeping their EXIF and colour profile. Photos are files, folders of them, or patterns.
+
+    What is there already is not done again, so a run that was stopped goes on with the same command.
 
     \b
     dpedkit enhance photos/*/0001_sony.jpg --model sony-small
     dpedkit enhance holiday/ --model iphone_orig -o holiday-enhanced
+    dpedkit enhance 'holiday/**/*.jpg' --model iphone_orig --fast
     """
     from dpedkit.stages.enhancing import enhance_photos
 
@@ -184,6 +202,9 @@ def enhance(
         find_model(app, model),
         output,
         device=device,
+        backend=backend,
+        fast=fast,
+        jobs=jobs,
         memory_bytes=memory_bytes,
         with_place=not strip_gps,
         overwrite=overwrite,
@@ -196,7 +217,11 @@ def enhance(
     failed = [marked("failed", "red", cause) for cause in report.failures.values()]
     stamp = [marked(report.stamp, "yellow")] if report.stamp else []
     done = f"{listed(len(report.written), 'photo')}, {len(report.failures)} failed"
-    app.show(report, *lines, *kept, *failed, done, *stamp)
+    if report.backend:
+        done += f", by {report.backend} in {report.precision} on {report.device}"
+    trial = ", ".join(f"{name} {took_s:.2f} s" for name, took_s in report.trial_s.items())
+    tried = [f"tried on the first strips: {trial}"] if trial and app.verbose else []
+    app.show(report, *lines, *kept, *failed, *tried, done, *stamp)
     if report.failures:
         return PARTLY_DONE if report.written else 1
     return 0

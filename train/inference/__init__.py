@@ -8,29 +8,23 @@ memory where there is room for it, else in a scratch file.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from dpedkit.memory import resident_bytes
-from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
-from dpedkit.train.inference.maps import Maps, Photo, Result, Wrote
+from dpedkit.train.inference.backends import BACKENDS, load_backend
+from dpedkit.train.inference.layers import Layers, TorchBackend
+from dpedkit.train.inference.maps import Maps
+from dpedkit.train.inference.programs import run, strip_size
 from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
 
-MEMORY_BYTES = 1_000_000_000
-_STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
-_TRIED_ROWS = 16
-_STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
+__all__ = ["BACKENDS", "MEMORY_BYTES", "enhance"]
 
-_BY_STRIPS: Mapping[str, Callable[[Any, Photo, Result, Maps, int], None]] = {
-    "dped": dped.enhance,
-    "srcnn": srcnn.enhance,
-    "nafnet": nafnet.enhance,
-    "csrnet": csrnet.enhance,
-}
+MEMORY_BYTES = 1_000_000_000
+_TRIED_ROWS = 16
 
 
 def enhance(
@@ -38,6 +32,8 @@ def enhance(
     rgb: U8,
     *,
     device: str | torch.device = "cpu",
+    backend: str = "torch",
+    half: bool = False,
     memory_bytes: int = MEMORY_BYTES,
     scratch: Path | None = None,
     strip_rows: int | None = None,
@@ -47,6 +43,9 @@ def enhance(
 
     rgb           uint8 [H, W, 3], at least 1 x 1 px
     device        where to compute; on a GPU maps lie in its own memory while half of what is free there has room
+    backend       who computes the layers, one of BACKENDS; all but "torch" compute on the CPU
+    half          hidden layers and maps in bfloat16, statistics and the last layer not: half the memory, a few grey
+                  levels off, and faster where there is arithmetic for it (`has_bfloat16`)
     memory_bytes  what this process may take all in all; maps for which there is no room go to a scratch file
     scratch       folder of that file, which has no name and goes with the process; None: where temporary files go
     strip_rows    rows at a time: changes speed and memory, not the result; None: as many as the memory suggests
@@ -54,7 +53,8 @@ def enhance(
     ->            uint8 [H, W, 3]
 
     Raises:
-        ValueError: `rgb` is no such array, or `strip_rows` is not positive.
+        ValueError: `rgb` is no such array, `strip_rows` is not positive, or there is no such backend there.
+        ModuleNotFoundError: the backend is not installed.
         StorageError: the disk has no room for the scratch file.
     """
     if rgb.dtype != "uint8" or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
@@ -62,24 +62,21 @@ def enhance(
     if strip_rows is not None and strip_rows < 1:
         raise ValueError(f"strips need at least 1 row, got {strip_rows}")
     place = torch.device(device)
+    if backend != "torch" and place.type != "cpu":
+        raise ValueError(f"{backend} computes on the CPU, not on {device}")
     generator = copy.deepcopy(generator).to(place).eval()
-    row_bytes = 4 * rgb.shape[1] * generator.sizes.get("width", 64)
-    rows = strip_rows or max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
-    room = _room(place, memory_bytes, 8 * rows * row_bytes)
+    hidden = load_backend(backend, half=half)
+    exact = load_backend(backend) if hidden.half else hidden
+    rows, strips_bytes = strip_size(generator, rgb.shape[1], hidden.dtype, memory_bytes)
+    room = _room(place, memory_bytes, strips_bytes)
     meter = _Meter(tell)
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        _run(generator, rgb[:_TRIED_ROWS, :1], place, room, scratch, _TRIED_ROWS, meter.count)
-        meter.expect(rgb.shape[0] / len(rgb[:_TRIED_ROWS]))
-        return _run(generator, rgb, place, room, scratch, rows, meter.count)
-
-
-def _run(
-    generator: Enhancer, rgb: U8, place: torch.device, room: int, scratch: Path | None, rows: int, wrote: Wrote
-) -> U8:
-    result = Result(rgb.shape[0], rgb.shape[1], wrote)
-    with Maps(place, room, scratch, wrote) as maps:
-        _BY_STRIPS[generator.kind](generator, Photo(rgb, place), result, maps, rows)
-    return result.rgb.numpy()
+    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=hidden.half):
+        few, plain = rgb[:_TRIED_ROWS, :1], TorchBackend()  # which has nothing to compile
+        with Maps(place, room, scratch, meter.count) as maps:
+            run(generator, few, Layers(plain, plain, _TRIED_ROWS), maps, place, meter.count)
+        meter.expect(len(rgb) / len(few))
+        with Maps(place, room, scratch, meter.count, hidden.dtype) as maps:
+            return run(generator, rgb, Layers(hidden, exact, strip_rows or rows), maps, place, meter.count)
 
 
 class _Meter:

@@ -12,28 +12,29 @@ from typing import cast
 from torch import Tensor
 from torch.nn import functional
 
+from dpedkit.train.inference.layers import Layers
 from dpedkit.train.inference.maps import Map, Maps, Photo, Result
 from dpedkit.train.inference.strips import Moments, convolve, strips, to_rows
 from dpedkit.train.networks import Block, Generator, InstanceNorm
 
 
-def enhance(generator: Generator, photo: Photo, result: Result, maps: Maps, rows: int) -> None:
-    """Write the enhanced photo to `result`, so many rows at a time."""
+def enhance(generator: Generator, photo: Photo, result: Result, maps: Maps, layers: Layers) -> None:
+    """Write the enhanced photo to `result`."""
     skip, work = (maps.new(photo.height, photo.width, generator.sizes["width"]) for _ in range(2))
-    convolve(generator.head, photo, skip, rows, after=functional.relu)
+    convolve(generator.head, photo, skip, layers, after=functional.relu_)
     for block in cast("list[Block]", generator.blocks):
-        _run_block(block, skip, work, rows)
-    convolve(generator.refine1, skip, work, rows, after=functional.relu)
-    convolve(generator.refine2, work, work, rows, after=functional.relu)
-    convolve(generator.to_rgb, work, result, rows, after=generator.squash)
+        _run_block(block, skip, work, layers)
+    convolve(generator.refine1, skip, work, layers, after=functional.relu_)
+    convolve(generator.refine2, work, work, layers, after=functional.relu_)
+    convolve(generator.to_rgb, work, result, layers, after=generator.squash, last=True)
 
 
-def _run_block(block: Block, skip: Map, work: Map, rows: int) -> None:
+def _run_block(block: Block, skip: Map, work: Map, layers: Layers) -> None:
     """Add a residual block's output to `skip`; `work` is overwritten."""
     first, second = Moments(), Moments()
-    convolve(block.conv1, skip, work, rows, after=first.gather)
-    convolve(block.conv2, work, work, rows, before=partial(_normalised, block.norm1, first), after=second.gather)
-    for strip in strips(work, rows):
+    convolve(block.conv1, skip, work, layers, after=first.gather)
+    convolve(block.conv2, work, work, layers, before=partial(_normalised, block.norm1, first), after=second.gather)
+    for strip in strips(work, layers.rows):
         added = to_rows(_normalised(block.norm2, second, strip.x))
         skip.write(strip.start, added.add_(skip.read(strip.start, strip.stop)))
 

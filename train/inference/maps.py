@@ -10,15 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Protocol, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from dpedkit.errors import StorageError
 from dpedkit.files import storage_error
-from dpedkit.types import F32, U8
-
-_FLOAT_BYTES = 4
+from dpedkit.types import U8
 
 
 class Source(Protocol):
@@ -27,7 +24,7 @@ class Source(Protocol):
     height: int
 
     def read(self, start: int, stop: int) -> Tensor:
-        """Return rows [stop - start, W, C], float32, good until they are written again."""
+        """Return rows [stop - start, W, C] good until they are written again."""
         ...
 
 
@@ -78,10 +75,13 @@ class Maps:
     device  where the maps are computed
     room    bytes of its memory that they may take
     folder  of scratch files; None: where temporary files go
+    dtype   of the maps
     """
 
-    def __init__(self, device: torch.device, room: int, folder: Path | None, wrote: Wrote) -> None:
-        self._device, self._room, self._wrote = device, room, wrote
+    def __init__(
+        self, device: torch.device, room: int, folder: Path | None, wrote: Wrote, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._device, self._room, self._wrote, self._dtype = device, room, wrote, dtype
         self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         self._files = ExitStack()
 
@@ -97,11 +97,11 @@ class Maps:
         Raises:
             StorageError: it belongs into a file, and the disk has no room for it.
         """
-        size = height * width * channels * _FLOAT_BYTES
+        size = height * width * channels * self._dtype.itemsize
         if size <= self._room:
             self._room -= size
-            return _InMemory(torch.empty(height, width, channels, device=self._device), self._wrote)
-        return _InFile(self._reserve(size), (height, width, channels), self._device, self._wrote)
+            return _InMemory(torch.empty(height, width, channels, dtype=self._dtype, device=self._device), self._wrote)
+        return _InFile(self._reserve(size), (height, width, channels), self._dtype, self._device, self._wrote)
 
     def _reserve(self, size: int) -> IO[bytes]:
         """Return a file that has so many bytes of the disk, so that it cannot become full half way."""
@@ -136,21 +136,23 @@ class _InMemory:
 class _InFile:
     """Read and written by calls: of a file that is mapped into memory, the pages count as this process's memory."""
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, int, int], device: torch.device, wrote: Wrote) -> None:
+    def __init__(
+        self, file: IO[bytes], shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device, wrote: Wrote
+    ) -> None:
         self.height, self._wrote = shape[0], wrote
-        self._file, self._shape, self._device = file, shape[1:], device
-        self._row_bytes = shape[1] * shape[2] * _FLOAT_BYTES
+        self._file, self._shape, self._dtype, self._device = file, shape[1:], dtype, device
+        self._row_bytes = shape[1] * shape[2] * dtype.itemsize
 
     def read(self, start: int, stop: int) -> Tensor:
-        rows = np.empty((stop - start, *self._shape), np.float32)
+        rows = torch.empty(stop - start, *self._shape, dtype=self._dtype)
         todo, at = _bytes(rows), start * self._row_bytes
         while len(todo):
             count = os.preadv(self._file.fileno(), [todo], at)
             todo, at = todo[count:], at + count
-        return torch.from_numpy(rows).to(self._device)
+        return rows.to(self._device)
 
     def write(self, start: int, rows: Tensor) -> None:
-        todo, at = _bytes(rows.cpu().contiguous().numpy()), start * self._row_bytes
+        todo, at = _bytes(rows.to("cpu", self._dtype).contiguous()), start * self._row_bytes
         while len(todo):
             count = os.pwrite(self._file.fileno(), todo, at)
             todo, at = todo[count:], at + count
@@ -161,5 +163,5 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.2g} GB"
 
 
-def _bytes(values: F32) -> memoryview:
-    return values.reshape(-1).view(np.uint8).data
+def _bytes(values: Tensor) -> memoryview:
+    return values.flatten().view(torch.uint8).numpy().data

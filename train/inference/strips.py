@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dpedkit.train.inference.layers import Layer, Layers
 from dpedkit.train.inference.maps import Source, Target
 
-Layer = Callable[[Tensor], Tensor]
+_CACHED = 1 << 17  # float32 values that stay in a processor's own cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,54 +62,60 @@ def convolve(
     conv: nn.Conv2d,
     source: Source,
     target: Target,
-    rows: int,
+    layers: Layers,
     *,
     before: Layer = lambda x: x,
     after: Layer = lambda x: x,
+    last: bool = False,
 ) -> None:
-    """Write after(conv(before(source))) to `target`, which may be `source`; the convolution keeps the size."""
+    """Write after(conv(before(source))) to `target`, which may be `source`; the convolution keeps the size.
+
+    last  whether it is the network's last one
+    """
     halo = conv.kernel_size[0] // 2
-    for strip in strips(source, rows, halo):
+    run = layers.run_last if last else layers.run
+    for strip in strips(source, layers.rows, halo):
         x = strip.framed(before(strip.x))
         target.write(strip.start, to_rows(after(run(conv, x))))
-
-
-def run(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """Run a convolution on rows that have all that it needs above and below."""
-    padding = (0, conv.kernel_size[1] // 2)
-    return functional.conv2d(x, conv.weight, conv.bias, padding=padding, groups=conv.groups)
 
 
 class Moments:
     """Mean and variance of each channel over a whole map, gathered strip by strip in float64."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._mean = self._squares = torch.zeros(1, dtype=torch.float64)
+        self._rows: list[tuple[Tensor, Tensor]] = []
+        self._width = 0
 
     def gather(self, x: Tensor) -> Tensor:
-        """Take in [1, C, h, W] (Chan, Golub, LeVeque 1983) and return it as it is."""
-        pixels = to_rows(x).reshape(-1, x.shape[1])
-        mean = pixels.mean(dim=0)
-        squares = (pixels - mean).square_().sum(dim=0)  # torch.var_mean takes twice as long over channels last
-        count = len(pixels)
-        if not self.count:
-            self._mean = self._squares = torch.zeros_like(mean, dtype=torch.float64)
-        total, step = self.count + count, mean.double() - self._mean
-        self._squares = self._squares + squares.double() + step.square() * (self.count * count / total)
-        self._mean = self._mean + step * (count / total)
-        self.count = total
+        """Take in [1, C, h, W] and return it as it is.
+
+        Each row by itself (Chan, Golub, LeVeque 1983), so that the digits depend neither on how high a strip is nor on
+        how many threads there are.
+        """
+        rows = to_rows(x)
+        self._width = rows.shape[1]
+        for few in rows.split(max(1, _CACHED // rows[0].numel())):
+            values = few.float()
+            means = values.mean(dim=1, keepdim=True)
+            squares = (values - means).square_().sum(dim=1)  # torch.var_mean takes twice as long over channels last
+            self._rows.append((means[:, 0].double(), squares.double()))
         return x
 
-    @property
+    @cached_property
     def mean(self) -> Tensor:
-        """[C], float32."""
-        return self._mean.float()
+        """[C], float32; no more is gathered after that."""
+        return self._merged[0].float()
 
-    @property
+    @cached_property
     def variance(self) -> Tensor:
         """[C], float32; biased."""
-        return (self._squares / self.count).float()
+        return self._merged[1].float()
+
+    @cached_property
+    def _merged(self) -> tuple[Tensor, Tensor]:
+        means, squares = (torch.cat(parts) for parts in zip(*self._rows, strict=True))
+        mean = means.mean(dim=0)
+        return mean, (means - mean).square_().mean(dim=0) + squares.mean(dim=0) / self._width
 
 
 def to_planes(rows: Tensor) -> Tensor:

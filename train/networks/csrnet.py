@@ -60,8 +60,12 @@ class Csrnet(Enhancer):
 
     def retouch(self, layer: int, x: Tensor, told: Tensor) -> Tensor:
         """Run one of the 1x1 convolutions; all but the last end with a ReLU."""
-        gain, offset = self.gains[layer](told)[:, :, None, None], self.offsets[layer](told)[:, :, None, None]
         last = layer + 1 == len(self.retouches)
-        x = in_float32(self.retouches[layer], x) if last else self.retouches[layer](x)
+        conv = self.retouches[layer]
+        return self.modulate(layer, in_float32(conv, x) if last else conv(x), told)
+
+    def modulate(self, layer: int, x: Tensor, told: Tensor) -> Tensor:
+        """Change what that convolution has made, as the whole picture tells."""
+        gain, offset = self.gains[layer](told)[:, :, None, None], self.offsets[layer](told)[:, :, None, None]
         x = x * gain + offset + x
-        return x if last else functional.relu_(x)
+        return x if layer + 1 == len(self.retouches) else functional.relu_(x)

@@ -5,6 +5,8 @@ Instead of ReLUs, half of the channels multiply the other half; attention is one
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +15,10 @@ from dpedkit.train.networks.enhancer import Enhancer
 from dpedkit.train.networks.layers import Conv, in_float32, initialise_uniformly
 
 _EPS = 1e-6
+
+
+def _called(layer: nn.Module, x: Tensor) -> Tensor:
+    return layer(x)  # type: ignore[no-any-return]
 
 
 class Nafnet(Enhancer):
@@ -75,10 +81,13 @@ class NafBlock(nn.Module):
         h = gate(self.depthwise(self.widen1(self.norm1(x))))
         return self.finish(x, h * self.attend(h.mean(dim=(2, 3), keepdim=True)))
 
-    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Return the block's output for its input and what attention left of what the first half made of it."""
-        x = x + self.beta * self.mix1(attended)
-        return x + self.gamma * self.mix2(gate(self.widen2(self.norm2(x))))  # type: ignore[no-any-return]
+    def finish(self, x: Tensor, attended: Tensor, run: Callable[[nn.Module, Tensor], Tensor] = _called) -> Tensor:
+        """Return the block's output for its input and what attention left of what the first half made of it.
+
+        run  computes one of its convolutions
+        """
+        x = x + self.beta * run(self.mix1, attended)
+        return x + self.gamma * run(self.mix2, gate(run(self.widen2, self.norm2(x))))
 
 
 class LayerNorm(nn.Module):

@@ -1,0 +1,39 @@
+"""The programs that run networks over strips, by the networks' kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from dpedkit.train.inference import csrnet, dped, nafnet, srcnn
+from dpedkit.train.inference.layers import Layers
+from dpedkit.train.inference.maps import Maps, Photo, Result, Wrote
+from dpedkit.train.networks import Enhancer
+from dpedkit.types import U8
+
+_STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
+_STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
+_STRIPS = 8  # that many
+
+_BY_KIND: Mapping[str, Callable[[Any, Photo, Result, Maps, Layers], None]] = {
+    "dped": dped.enhance,
+    "srcnn": srcnn.enhance,
+    "nafnet": nafnet.enhance,
+    "csrnet": csrnet.enhance,
+}
+
+
+def run(generator: Enhancer, rgb: U8, layers: Layers, maps: Maps, place: torch.device, wrote: Wrote) -> U8:
+    """Return the enhanced photo; all sizes are as in `enhance`, whose body this is."""
+    result = Result(rgb.shape[0], rgb.shape[1], wrote)
+    _BY_KIND[generator.kind](generator, Photo(rgb, place), result, maps, layers)
+    return result.rgb.numpy()
+
+
+def strip_size(generator: Enhancer, width: int, dtype: torch.dtype, memory_bytes: int) -> tuple[int, int]:
+    """Return how many rows of a photo of this width to take at a time, and what all strips of a moment take, bytes."""
+    row_bytes = dtype.itemsize * width * generator.sizes.get("width", 64)
+    rows = max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
+    return rows, _STRIPS * rows * row_bytes
