@@ -21,7 +21,7 @@ from dpedkit.files import storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
 from dpedkit.profiles import to_srgb
 from dpedkit.types import U8
-from dpedkit.wholeness import fault
+from dpedkit.wholeness import fault, strain
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
 LIMIT_PX = 178_956_970
@@ -146,6 +146,7 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
         facts = _facts(image)
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
+        _bear(path, image)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
         pixels = to_srgb(image, image.info.get("icc_profile") or b"")
         if facts.orientation in _TURNS:
@@ -225,8 +226,15 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
 
 def _load(path: Path, image: Image.Image) -> None:
     """Decode; what its decoder takes for a picture although data are missing is an error, too."""
+    _bear(path, image)
     image.load()
     if found := fault(path, image):
+        raise ValueError(found)
+
+
+def _bear(path: Path, image: Image.Image) -> None:
+    """Refuse what is made to keep a decoder busy."""
+    if found := strain(path, image):
         raise ValueError(found)
 
 

@@ -53,7 +53,8 @@ def hostile(seed: int) -> Hostile:
 
 def _truncated(draw: random.Random) -> Hostile:
     kind = draw.choice(list(originals()))
-    return Hostile("truncated", kind, mutate(kind, "cut", draw), draw.choice(NAMES), "refused")
+    fate: Fate = "either" if kind == "jpeg-mpo" else "refused"  # only its first picture counts
+    return Hostile("truncated", kind, mutate(kind, "cut", draw), draw.choice(NAMES), fate)
 
 
 def _damaged(draw: random.Random) -> Hostile:
