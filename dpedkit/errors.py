@@ -37,7 +37,7 @@ from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
-    """Return text on one line that does nothing to a terminal: line ends, escapes and turns of direction are spelt out."""
+    """Return text on one line that does nothing to a terminal: line ends, escapes, turns of direction spelt out."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 

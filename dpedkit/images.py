@@ -93,7 +93,7 @@ class Photo:
     """A decoded photo.
 
     rgb   uint8 [H, W, 3], upright, sRGB
-    exif  the raw EXIF block as stored, b"" if none
+    exif  the EXIF block as stored, of a TIFF put together; b"" if none
     icc   the colour profile that the file carried, b"" if none
     jpeg  how coarsely a JPEG was stored; None of other files
     """
@@ -130,11 +130,11 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
         _load(path, image)
         facts = _facts(image)
         icc = image.info.get("icc_profile") or b""
-        raw_exif = image.info.get("exif") or b""
+        exif = exif_tags.stored(image)
         pixels = to_srgb(image, icc)
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
-        return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc, _coarseness(image))
+        return Photo(np.array(pixels), _meta(image, facts), exif, icc, _coarseness(image))
 
 
 def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:

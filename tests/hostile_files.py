@@ -1,4 +1,4 @@
-"""Files in hostile hands, one for each seed: what decoders fall over, what is no photo, names that mean to go elsewhere."""
+"""Hostile files, one for each seed: what decoders fall over, what is no photo, names that mean to go elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile files, read in worker processes: each is a photo after all or an error of one line, in little time and memory.
+"""Hostile files, read in workers: each is a photo after all, or an error of one line, in little time and memory.
 
 What is read must also be fit to be written again, with all that is kept of it, and to be stripped.
 """
@@ -52,27 +52,27 @@ def judge(seed: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = _place(Path(folder), file)
         began_s = time.process_time()
-        error = _refusal(path, file)
+        refusal = _refusal(path, file)
         took_s = time.process_time() - began_s
     assert took_s < MOST_S, (told, took_s)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < MEMORY_BYTES, told
-    if error is None:
+    if refusal is None:
         assert file.fate != "refused", told
         return "read"
-    assert file.fate != "read", (told, error)
-    for line in (error.cause, error.remedy):
-        assert line, (told, error)
-        assert line.isprintable(), (told, error)  # so it is one line, too
+    assert file.fate != "read", (told, refusal)
+    for line in refusal:
+        assert line, (told, refusal)
+        assert line.isprintable(), (told, refusal)  # so it is one line, too
     return "refused"
 
 
-def _refusal(path: Path, file: Hostile) -> DpedError | None:
-    """Return why a photo is not read; None once it was read, written again and stripped."""
+def _refusal(path: Path, file: Hostile) -> tuple[str, str] | None:
+    """Return cause and remedy of a photo that is not read; None once it was read, written again and stripped."""
     try:
         photo = read_photo(path)
         assert read_meta(path) == photo.meta
     except DpedError as error:
-        return error
+        return error.cause, error.remedy  # the error itself would keep the picture that it came of
     except Exception as error:
         raise AssertionError((file.kind, file.name)) from error
     assert photo.rgb.shape == (photo.meta.height, photo.meta.width, 3)
