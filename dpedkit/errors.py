@@ -36,16 +36,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """Return text on one line that does nothing to a terminal: line ends, escapes, turns of direction spelt out."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
 class DpedError(Exception):
     """Something dpedkit can explain.
 
-    cause   one line: the thing, and what was found
+    cause   one line: the thing, and what was found; what cannot be printed, of a file's name perhaps, is escaped in it
     remedy  one line: what to do next; empty where nothing can be done
     """
 
     exit_code = 1
 
     def __init__(self, cause: str, remedy: str = "") -> None:
+        cause, remedy = printable(cause), printable(remedy)
         super().__init__(cause, remedy)  # both in args, so that it survives pickling out of a worker
         self.cause = cause
         self.remedy = remedy

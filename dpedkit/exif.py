@@ -15,6 +15,12 @@ from PIL.ExifTags import GPS, IFD, Base
 _UPRIGHT = 1
 _SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # TIFF 6.0, section 2: bytes of a value by its type
 _IN_ENTRY = 4  # bytes of values that stand in the entry itself
+_LONG, _TIFF = 4, 42  # TIFF 6.0, section 2: a type; what each file says after its byte order
+_OF_A_PICTURE = frozenset(
+    {Base.ImageDescription, Base.Make, Base.Model, Base.Orientation, Base.XResolution, Base.YResolution}
+    | {Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer, Base.Copyright}
+    | {Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords, Base.XPSubject}
+)  # EXIF 2.32, table 3 and Windows' own; not how a TIFF holds its pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +85,68 @@ def read_facts(image: Image.Image) -> ExifFacts:
     )
 
 
-def upright(exif: bytes) -> bytes:
-    """Return the same EXIF block for pixels that have been turned upright: orientation 1, no thumbnail.
+def stored(image: Image.Image) -> bytes:
+    """Return the EXIF block of an opened image: as the file holds it, or put together where it lies in pieces.
 
-    Only those two values are patched, in place, so that maker notes, whose offsets are absolute, stay readable.
-    A block that cannot be parsed comes back empty.
+    A TIFF's own directory holds the EXIF of its picture, beside what describes the file; a PNG may hold it as text.
     """
+    if block := image.info.get("exif"):
+        return bytes(block)
+    kept = Image.Exif()
+    try:
+        exif = image.getexif()
+        kept.update({tag: value for tag, value in exif.items() if tag in _OF_A_PICTURE})
+        for directory in (IFD.Exif, IFD.GPSInfo):
+            if found := exif.get_ifd(directory):
+                kept.get_ifd(directory).update(found)
+        return kept.tobytes() if kept or kept.get_ifd(IFD.Exif) or kept.get_ifd(IFD.GPSInfo) else b""
+    except Exception:  # Pillow's parser raises whatever a malformed tag makes it stumble over
+        return b""
+
+
+def upright(exif: bytes, width: int, height: int) -> bytes:
+    """Return the same EXIF block for pixels that have been turned upright: orientation 1, their size, no thumbnail.
+
+    Values are patched in place, so that maker notes, whose offsets are absolute, stay readable. The thumbnail, which
+    shows the old picture, is overwritten, and cut off where it stands at the end. A block that cannot be parsed comes
+    back empty.
+    """
+    sizes = dict.fromkeys((Base.ImageWidth, Base.ExifImageWidth), width)
+    sizes |= dict.fromkeys((Base.ImageLength, Base.ExifImageHeight), height)
     try:
         block = _Block(exif)
         for entry in block.entries(block.first):
-            if block.read("H", entry)[0] == Base.Orientation:
+            tag = block.read("H", entry)[0]
+            if tag == Base.Orientation:
                 block.write("HIHH", entry + 2, 3, 1, _UPRIGHT, 0)
-        block.write("I", block.entries(block.first).stop, 0)  # the thumbnail shows the old picture
+            elif tag in sizes:
+                block.write("HII", entry + 2, _LONG, 1, sizes[tag])
+            elif tag == IFD.Exif:
+                for inner in block.entries(block.start + block.read("I", entry + 8)[0]):
+                    if (tag := block.read("H", inner)[0]) in sizes:
+                        block.write("HII", inner + 2, _LONG, 1, sizes[tag])
+        block.drop_thumbnail()
     except (KeyError, struct.error):
         return b""
     return bytes(block.data)
+
+
+def within(exif: bytes, limit_bytes: int) -> bytes:
+    """Return an EXIF block that fits: itself, or without its maker note and comment, which are what makes one long.
+
+    One that is too long even so comes back empty.
+    """
+    if len(exif) <= limit_bytes:
+        return exif
+    kept = Image.Exif()
+    try:
+        kept.load(exif)
+        for tag in (Base.MakerNote, Base.UserComment):
+            kept.get_ifd(IFD.Exif).pop(tag, None)
+        shorter = kept.tobytes()
+    except Exception:  # Pillow's parser raises whatever a malformed tag makes it stumble over
+        return b""
+    return shorter if len(shorter) <= limit_bytes else b""
 
 
 def without_place(exif: bytes) -> bytes:
@@ -126,6 +179,8 @@ class _Block:
         self.data = bytearray(exif)
         self.start = 6 if exif.startswith(b"Exif\x00\x00") else 0
         self._order = {b"II": "<", b"MM": ">"}[exif[self.start : self.start + 2]]
+        if self.read("H", self.start + 2)[0] != _TIFF:
+            raise KeyError(_TIFF)
         self.first = self.start + self.read("I", self.start + 4)[0]
 
     def read(self, form: str, at: int) -> tuple[int, ...]:
@@ -140,6 +195,21 @@ class _Block:
         """Return where a directory's entries begin, each of 12 bytes."""
         return range(directory + 2, directory + 2 + 12 * self.read("H", directory)[0], 12)
 
+    def drop_thumbnail(self) -> None:
+        """End the list of directories after the first; the second is the thumbnail's (EXIF 2.32, 4.5.1)."""
+        following = self.entries(self.first).stop
+        (offset,) = self.read("I", following)
+        self.write("I", following, 0)
+        if not offset or self.start + offset + 2 > len(self.data):
+            return
+        place = {self.read("H", entry)[0]: self.read("I", entry + 8)[0] for entry in self.entries(self.start + offset)}
+        at, size = place.get(Base.JpegIFOffset, 0), place.get(Base.JpegIFByteCount, 0)
+        self.clear(self.start + offset)
+        if at:
+            self._zero(self.start + at, size)
+            if self.start + at + size >= len(self.data) > self.start + at > self.first:
+                del self.data[self.start + at :]
+
     def clear(self, directory: int) -> None:
         """Write zeros over a directory and the values that its entries point to."""
         entries = self.entries(directory)
@@ -150,6 +220,9 @@ class _Block:
         self._zero(directory, entries.stop - directory)
 
     def _zero(self, at: int, size: int) -> None:
+        kept = self.entries(self.first).stop + 4
+        if at < self.start + 8 or (at < kept and at + size > self.first):
+            raise KeyError(at)  # what it says is its place, or its thumbnail's, is where it begins itself
         self.data[at : at + size] = bytes(len(self.data[at : at + size]))
 
 

@@ -21,7 +21,7 @@ from dpedkit.files import storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
 from dpedkit.profiles import to_srgb
 from dpedkit.types import U8
-from dpedkit.wholeness import fault
+from dpedkit.wholeness import fault, strain
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".mpo", ".heic", ".heif"})
 LIMIT_PX = 178_956_970
@@ -93,7 +93,7 @@ class Photo:
     """A decoded photo.
 
     rgb   uint8 [H, W, 3], upright, sRGB
-    exif  the raw EXIF block as stored, b"" if none
+    exif  the EXIF block as stored, of a TIFF put together; b"" if none
     icc   the colour profile that the file carried, b"" if none
     jpeg  how coarsely a JPEG was stored; None of other files
     """
@@ -130,11 +130,11 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
         _load(path, image)
         facts = _facts(image)
         icc = image.info.get("icc_profile") or b""
-        raw_exif = image.info.get("exif") or b""
+        exif = exif_tags.stored(image)
         pixels = to_srgb(image, icc)
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
-        return Photo(np.array(pixels), _meta(image, facts), raw_exif, icc, _coarseness(image))
+        return Photo(np.array(pixels), _meta(image, facts), exif, icc, _coarseness(image))
 
 
 def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
@@ -146,6 +146,7 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
         facts = _facts(image)
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
+        _bear(path, image)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
         pixels = to_srgb(image, image.info.get("icc_profile") or b"")
         if facts.orientation in _TURNS:
@@ -225,8 +226,15 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
 
 def _load(path: Path, image: Image.Image) -> None:
     """Decode; what its decoder takes for a picture although data are missing is an error, too."""
+    _bear(path, image)
     image.load()
     if found := fault(path, image):
+        raise ValueError(found)
+
+
+def _bear(path: Path, image: Image.Image) -> None:
+    """Refuse what is made to keep a decoder busy."""
+    if found := strain(path, image):
         raise ValueError(found)
 
 

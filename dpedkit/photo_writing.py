@@ -16,6 +16,7 @@ from dpedkit.profiles import to_profile
 from dpedkit.types import U8
 
 _KINDS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
+_MOST_EXIF_BYTES = 65_533  # of a JPEG's segment (T.81, B.1.1.4)
 _FINE = {"quality": 95, "subsampling": "4:4:4"}  # a JPEG of what was none
 
 
@@ -38,8 +39,9 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "
     image = Image.fromarray(rgb)
     exif = icc = b""
     if like is not None:
-        exif = exif_tags.upright(like.exif)
+        exif = exif_tags.upright(like.exif, image.width, image.height)
         exif = exif if with_place else exif_tags.without_place(exif)
+        exif = exif_tags.within(exif, _MOST_EXIF_BYTES) if kind == "JPEG" else exif
         image, icc = to_profile(image, like.icc)
     options: dict[str, Any] = {}
     if kind == "JPEG":

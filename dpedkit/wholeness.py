@@ -18,12 +18,28 @@ _PNG_HEAD = 8
 _COMPRESSION, _DEFLATED = 259, (8, 32946)  # TIFF 6.0 and Adobe's technical notes for Photoshop, 2002
 _STRIPS, _TILES = (273, 279), (324, 325)  # where they are, how long
 _AT_ONCE = 1 << 20
+_SAMPLES_BYTES = 8  # of a pixel, at most: what Pillow reads of TIFF
+_WORTH = 2  # tiles stand out beyond the picture
 _GRAY = range(127, 130)  # all coefficients zero, in any colour space of JPEG
-MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # T.81, B.1.1: neither a stuffed byte of a scan nor a restart
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # T.81, B.1.1: neither a stuffed byte of a scan nor a restart
 SCAN, END = 0xDA, 0xD9
 _ALONE = (0x01, 0xD8)  # without a length
+_MOST_WORK = 20 * 178_956_970  # pixels times scans: twice what encoders write, at the most pixels of a photo
 _ZEROS = bytes(64)
 _MORE = bytes(range(1, 255)) * 2  # codes of something, whatever the tables
+
+
+def strain(path: Path, image: Image.Image) -> str:
+    """Return why an image that Pillow has opened from `path` is not worth the time to decode; "" where it is.
+
+    Each scan of a JPEG goes over all of its pixels: a few bytes each, they would keep a decoder busy for hours.
+    """
+    if image.format not in ("JPEG", "MPO"):
+        return ""
+    scans = len(_scan_ends(path.read_bytes())[0])
+    if scans * image.width * image.height <= _MOST_WORK:
+        return ""
+    return f"{scans} scans of {image.width} x {image.height} pixels, more than any photo has"
 
 
 def fault(path: Path, image: Image.Image) -> str:
@@ -54,15 +70,16 @@ def _png_fault(data: bytes) -> str:
 def _deflate_fault(path: Path, image: TiffImageFile) -> str:
     """Compare the checksum at the end of every strip's or tile's stream (RFC 1950, 2.2)."""
     strips, tiles = ([image.tag_v2.get(tag, ()) for tag in pair] for pair in (_STRIPS, _TILES))
-    with path.open("rb") as stream:
-        for offset, length in zip(*(strips if strips[0] else tiles), strict=True):
-            stream.seek(offset)
-            piece, unpacking = stream.read(length), zlib.decompressobj()
-            while piece and not unpacking.eof:
-                unpacking.decompress(piece, _AT_ONCE)
-                piece = unpacking.unconsumed_tail
-            if not unpacking.eof:
-                return "image file is truncated (a strip ends early)"
+    data, left = path.read_bytes(), _WORTH * (image.width * image.height * _SAMPLES_BYTES + _AT_ONCE)
+    for offset, length in zip(*(strips if strips[0] else tiles), strict=True):
+        piece, unpacking = data[offset : offset + length], zlib.decompressobj()
+        while piece and not unpacking.eof and left > 0:
+            left -= len(unpacking.decompress(piece, _AT_ONCE))
+            piece = unpacking.unconsumed_tail
+        if left <= 0:
+            return "its strips hold more than its picture"
+        if not unpacking.eof:
+            return "image file is truncated (a strip ends early)"
     return ""
 
 
@@ -91,7 +108,7 @@ def _scan_ends(data: bytes) -> tuple[list[int], bool]:
     at, in_scan = 2, False
     while found := MARKER.search(data, at):
         if in_scan:
-            ends.append(found.start())
+            ends.append(_before_fill(data, found.start()))
         code, at = found.group()[-1], found.end()
         if code == END:
             return ends, True
@@ -99,6 +116,13 @@ def _scan_ends(data: bytes) -> tuple[list[int], bool]:
         if code not in _ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
     return ends, False
+
+
+def _before_fill(data: bytes, at: int) -> int:
+    """Return where the bytes begin that fill up the place before a marker (T.81, B.1.1.2)."""
+    while data[at - 1] == 0xFF:
+        at -= 1
+    return at
 
 
 def _with_more(data: bytes, ends: list[int]) -> bytes:

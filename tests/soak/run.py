@@ -26,6 +26,7 @@ from typing import Generic, TypeVar
 import faults
 from damages import damage_and_find
 from export_kills import Exports
+from hostiles import feed
 from kills import kill_and_resume
 from mutants import read_all
 from pipeline_kills import Pipeline
@@ -36,9 +37,10 @@ KILLS = 200
 DAMAGES = 1000
 PIPELINES, EXPORTS = 200, 60
 MUTANTS = 5000
+HOSTILES = 2000
 STUDIES, SUBJECTS = 20, 50
 _AT_ONCE = 50  # damages in one item
-_READ_AT_ONCE = 250  # mutants in one item
+_READ_AT_ONCE = 250  # mutants, or hostile files, in one item
 _ROOT = Path(__file__).resolve().parents[2]
 _RECORD = _ROOT / "docs" / "soak.json"
 
@@ -52,7 +54,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "prefixes",
         nargs="*",
-        help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants, study",
+        help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants, hostile, study",
     )
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
@@ -113,6 +115,8 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
         yield f"export/{seed:03d}", partial(exports.use, methodcaller("kill", seed))
     for first in range(0, MUTANTS, _READ_AT_ONCE):
         yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
+    for first in range(0, HOSTILES, _READ_AT_ONCE):
+        yield f"hostile/{first:04d}", partial(feed, range(first, first + _READ_AT_ONCE))
     for seed in range(STUDIES):
         yield f"study/{seed:03d}", partial(study_through_a_kill, SUBJECTS, seed)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import faults
 import pytest
+from hostiles import feed
 from kills import kill_and_resume
 from mutants import read_all
 from rehearsal import Rehearsal
@@ -31,3 +32,7 @@ def test_a_fault_is_recovered_or_reported(tmp_path: Path, fault: str, device: st
 
 def test_mutants_are_what_they_were_or_errors() -> None:
     assert "refused" in read_all(range(5000, 5060))
+
+
+def test_hostile_files_are_photos_after_all_or_errors() -> None:
+    assert "refused" in feed(range(5000, 5052))
