@@ -130,7 +130,7 @@ def command(target: Path, wish: Wish) -> str:
     words += ["--crop", str(wish.crop_px)] if wish.crop_px != usual.crop_px else []
     words += ["--overview"] if wish.overview else []
     words += ["--metrics"] if wish.metrics else []
-    words += ["--width", f"{wish.width_mm:g}mm"] if wish.width_mm != usual.width_mm else []
+    words += ["--width", f"{wish.width_mm!r}mm"] if wish.width_mm != usual.width_mm else []
     words += ["--dpi", str(wish.dpi)] if wish.dpi != usual.dpi else []
     words += ["--filter", wish.filter] if wish.filter != usual.filter else []
     return shlex.join(words)
