@@ -83,6 +83,7 @@ def soak_chapter(path: Path) -> str:
         *_counted(items, "export", "**Exports** killed (SIGKILL) twice at random, in the end the same bytes"),
         *_counted(items, "mutants", "**Mutants**, photos damaged at random (`tests/soak/mutants.py`)"),
         *_counted(items, "hostile", "**Hostile files** (`tests/hostile_files.py`), read in a worker of 1 GB"),
+        *_counted(items, "upload", "**Hostile uploads**, such files and worse sent to a real `dpedkit serve`"),
         *_counted(
             items,
             "study",

@@ -32,12 +32,14 @@ from mutants import read_all
 from pipeline_kills import Pipeline
 from rehearsal import Rehearsal
 from study_kills import study_through_a_kill
+from uploads import site
 
 KILLS = 200
 DAMAGES = 1000
 PIPELINES, EXPORTS = 200, 60
 MUTANTS = 5000
 HOSTILES = 2000
+UPLOADS, _SENT_AT_ONCE = 2000, 100
 STUDIES, SUBJECTS = 20, 50
 _AT_ONCE = 50  # damages in one item
 _READ_AT_ONCE = 250  # mutants, or hostile files, in one item
@@ -54,7 +56,7 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "prefixes",
         nargs="*",
-        help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants, hostile, study",
+        help="only items whose names begin so: kill, fault, fsck, pipeline, export, mutants, hostile, upload, study",
     )
     parser.add_argument("--jobs", type=int, default=1, help="items side by side")
     parser.add_argument("--again", action="store_true", help="also those that have passed")
@@ -117,6 +119,9 @@ def items(stack: ExitStack) -> Iterator[tuple[str, Item]]:
         yield f"mutants/{first:04d}", partial(read_all, range(first, first + _READ_AT_ONCE))
     for first in range(0, HOSTILES, _READ_AT_ONCE):
         yield f"hostile/{first:04d}", partial(feed, range(first, first + _READ_AT_ONCE))
+    attacked = _One(lambda: stack.enter_context(site(folder())))
+    for first in range(0, UPLOADS, _SENT_AT_ONCE):
+        yield f"upload/{first:04d}", partial(attacked.use, methodcaller("attack", range(first, first + _SENT_AT_ONCE)))
     for seed in range(STUDIES):
         yield f"study/{seed:03d}", partial(study_through_a_kill, SUBJECTS, seed)
 

@@ -10,6 +10,7 @@ from hostiles import feed
 from kills import kill_and_resume
 from mutants import read_all
 from rehearsal import Rehearsal
+from uploads import site
 
 from dpedkit.capture.simulate.faults import FAULTS
 
@@ -36,3 +37,8 @@ def test_mutants_are_what_they_were_or_errors() -> None:
 
 def test_hostile_files_are_photos_after_all_or_errors() -> None:
     assert "refused" in feed(range(5000, 5052))
+
+
+def test_hostile_uploads_are_photos_after_all_or_refused(tmp_path: Path) -> None:
+    with site(tmp_path) as attacked:
+        assert "refused" in attacked.attack(range(5000, 5040))
