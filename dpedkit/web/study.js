@@ -106,7 +106,8 @@ async function choose(side) {
 
 // Both pictures have the same size: one pixel of theirs is one of the screen, or less where there is no room.
 function layout() {
-  const { width, height } = document.body.dataset, pair = find("#pair"), ratio = window.devicePixelRatio || 1;
+  const { naturalWidth: width, naturalHeight: height } = find(".choice img"), pair = find("#pair"), ratio = window.devicePixelRatio || 1;
+  if (!width) return; // nothing was shown yet
   const across = getComputedStyle(pair).flexDirection === "row";
   const room = [pair.clientWidth - (across ? GAP : 0), pair.clientHeight - (across ? 0 : GAP)];
   const scale = Math.min(1, room[0] / ((across ? 2 : 1) * width / ratio), room[1] / ((across ? 1 : 2) * height / ratio));

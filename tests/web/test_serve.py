@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ import pytest
 from command_line import CommandLine, wait_until
 from page_server import serving, started
 from PIL import Image
+from study_plans import make_plan
+from study_subjects import write_study
 
 from dpedkit.errors import QueueFull
 from dpedkit.exif import read_facts
@@ -292,10 +295,14 @@ def test_a_server_that_was_killed_leaves_nothing_for_long(
     assert len(mine & set(left)) < len(left)
 
 
-def test_pages_of_runs_and_overview(visit: Callable[..., Visitor]) -> None:
+def test_pages_of_runs_and_overview(visit: Callable[..., Visitor], models: Path) -> None:
     client = visit().client
     client.headers["Accept"] = "text/html"
+    assert "Preference studies" not in client.get("/").text
+    write_study(models, make_plan())
     overview = client.get("/").text
+    shutil.rmtree(models / "study" / "demo")
+    assert "<tr><td>demo</td><td>54</td><td>0</td><td>0</td><td>0</td></tr>" in overview
     assert "<b>5</b> shots" in overview
     assert "brighter, darker" in overview
     assert "There are no runs yet" in client.get("/runs").text

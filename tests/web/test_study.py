@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from command_line import CommandLine
@@ -13,11 +14,14 @@ from playwright.sync_api import Browser, Page, expect
 from study_plans import make_plan
 from study_subjects import lines, write_study
 
+from dpedkit.images import encode_png
 from dpedkit.stages.study.plan import StudyPlan
 from dpedkit.workspace import create_workspace
 
 COMMAND = ("study", "serve", "demo")
 WHOLE_SCREEN = "document.fullscreenElement === document.documentElement"
+AS_IT_IS = """images => images.map(({ width, height, naturalWidth, naturalHeight }) =>
+    width === naturalWidth && height === naturalHeight ? `${width}x${height}` : "distorted")"""
 Open = Callable[..., Page]
 
 
@@ -64,6 +68,8 @@ def sides(root: Path) -> list[str]:
 
 def test_a_session_with_keys_alone(cli: CommandLine, folder: Path, plan: StudyPlan, visit: Open) -> None:
     count = len(plan.trials)
+    for path in (folder / "study" / "demo" / "pictures").glob("s1-*"):  # as of a whole photo that was turned
+        path.write_bytes(encode_png(np.full((500, 300, 3), 90, np.uint8)))
     with serving(cli, folder, command=COMMAND) as address:
         page = visit(address)
         page.get_by_test_id("begin").focus()
@@ -79,6 +85,8 @@ def test_a_session_with_keys_alone(cli: CommandLine, folder: Path, plan: StudyPl
         keys = ["ArrowLeft", "ArrowRight", "ArrowRight", "ArrowLeft"] * count
         for done, key in enumerate(keys[:count]):
             ready(page, done)
+            shown = page.eval_on_selector_all(".choice img", AS_IT_IS)
+            assert shown in (["600x600"] * 2, ["300x500"] * 2)
             page.keyboard.press("x")  # means nothing
             page.keyboard.press(key)
         expect(page.get_by_test_id("done")).to_be_visible()
