@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -21,6 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
     # Read when torch is first imported: its threads then sleep while they wait for each other. Spinning, they make
     # training four times slower as soon as another program wants a core, and not faster when none does.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: names of files need not be text
     words = sys.argv[1:] if arguments is None else arguments
     app = App(json="--json" in words)  # for errors that come before the options are known
     try:
