@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from dpedkit.errors import TrainError
 from dpedkit.train import enhance, load_generator
+from dpedkit.train.inference import BACKENDS, choosing
+from dpedkit.train.inference.backends import load_backend
+from dpedkit.train.inference.choosing import Choice, choose_backend
+from dpedkit.train.inference.maps import Maps
 from dpedkit.train.networks import ENHANCERS, Enhancer, Generator
 from dpedkit.types import U8
 
@@ -155,3 +160,81 @@ def test_what_is_done_is_told_and_can_be_stopped(kind: str) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         enhance(network, photo(160, 20), strip_rows=16, tell=stop)
+
+
+SMALL = {"dped": {"width": 8, "blocks": 1}, "srcnn": {}, "nafnet": {"width": 4, "levels": 1}, "csrnet": {"width": 8}}
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def small(request: pytest.FixtureRequest) -> Enhancer:
+    network = ENHANCERS[request.param](rng=torch.Generator().manual_seed(3), **SMALL[request.param])
+    strengthen(network)
+    return network
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_makes_the_same_picture(small: Enhancer, backend: str) -> None:
+    rgb = photo(41, 34)  # strips of 7 rows leave 6; 34 columns are no multiple of those that are computed at once
+    expected = at_once(small, rgb)
+    ours = enhance(small, rgb, backend=backend, strip_rows=7)
+    difference = np.abs(ours.astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+    assert np.array_equal(enhance(small, rgb, backend=backend, strip_rows=7), ours)
+
+
+@pytest.mark.parametrize(("backend", "half"), [("torch", True), ("onnxruntime", False), ("openvino", True)])
+def test_bfloat16_is_a_few_levels_off(small: Enhancer, backend: str, half: bool, tmp_path: Path) -> None:
+    """Forced here, whether the processor has arithmetic for it or not."""
+    assert load_backend(backend, half=True).half == half
+    rgb = photo(41, 34)
+    expected = at_once(small, rgb)
+    for room in (10**10, 0):
+        ours = enhance(small, rgb, backend=backend, half=True, strip_rows=7, memory_bytes=room, scratch=tmp_path)
+        difference = np.abs(ours.astype(int) - expected)
+        assert difference.max() <= (4 if half else 1)
+        assert difference.mean() < 1
+        assert not half or difference.max()  # else it would not have been bfloat16
+
+
+def test_maps_in_bfloat16_take_half(generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    reserve = Maps._reserve
+    monkeypatch.setattr(Maps, "_reserve", lambda self, size: sizes.append(size) or reserve(self, size))
+    for half in (False, True):
+        enhance(generator, photo(40, 30), half=half, memory_bytes=0, scratch=tmp_path)
+    assert [size for size in sizes if size > 30_000] == [40 * 30 * 8 * 4] * 2
+    assert sizes[-2:] == [40 * 30 * 8 * 2] * 2
+
+
+def test_other_backends_are_refused(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="no backend 'tflite'; there are torch, onnxruntime, openvino"):
+        enhance(generator, photo(4, 4), backend="tflite")
+    with pytest.raises(ValueError, match="openvino computes on the CPU, not on cuda"):
+        enhance(generator, photo(4, 4), backend="openvino", device="cuda")
+    with pytest.raises(TrainError, match="openvino computes on the CPU, not on cuda"):
+        choose_backend("openvino", torch.device("cuda"))
+
+
+def test_auto_takes_the_fastest_of_its_trial(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert choose_backend("auto", cpu) == Choice("torch", half=False)  # without a photo nothing is tried
+    monkeypatch.setattr(choosing, "installed", lambda: ("torch", "onnxruntime"))
+    choice = choose_backend("auto", cpu, generator=generator, rgb=photo(40, 30))
+    assert set(choice.trial_s) == {"torch", "onnxruntime"}
+    for torch_s, other_s, fastest in ((1.0, 0.9, "onnxruntime"), (1.0, 0.97, "torch")):
+        took = {"torch": torch_s, "onnxruntime": other_s}
+        monkeypatch.setattr(choosing, "_trial", lambda *_, took=took, **__: took)
+        assert choose_backend("auto", cpu, generator=generator, rgb=photo(40, 30)).backend == fastest
+
+
+@pytest.mark.parametrize("arithmetic", [True, False])
+def test_fast_says_where_it_changes_nothing(arithmetic: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(choosing, "has_bfloat16", lambda _: arithmetic)
+    choice = choose_backend("torch", cpu, fast=True)
+    assert (choice.half, choice.precision) == ((True, "bfloat16") if arithmetic else (False, "float32"))
+    assert [note.partition(":")[0] for note in choice.notes] == ([] if arithmetic else ["--fast changes nothing"])
+    (note,) = choose_backend("onnxruntime", cpu, fast=True).notes
+    assert ("onnxruntime has no bfloat16" in note) == arithmetic
+    assert choose_backend("onnxruntime", cpu).notes == ()

@@ -93,12 +93,16 @@ class Moments:
         how many threads there are.
         """
         rows = to_rows(x)
-        self._width = rows.shape[1]
-        for few in rows.split(max(1, _CACHED // rows[0].numel())):
-            values = few.float()
-            means = values.mean(dim=1, keepdim=True)
-            squares = (values - means).square_().sum(dim=1)  # torch.var_mean takes twice as long over channels last
-            self._rows.append((means[:, 0].double(), squares.double()))
+        height, self._width, channels = rows.shape
+        means, squares = torch.empty(2, height, channels, dtype=torch.float64, device=x.device)
+        few = max(1, _CACHED // rows[0].numel())
+        for start in range(0, height, few):
+            part = slice(start, start + few)
+            values = rows[part].float()
+            mean = values.mean(dim=1, keepdim=True)
+            means[part] = mean[:, 0]
+            squares[part] = (values - mean).square_().sum(dim=1)  # torch.var_mean takes twice as long on channels last
+        self._rows.append((means, squares))
         return x
 
     @cached_property

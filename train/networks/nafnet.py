@@ -17,8 +17,8 @@ from dpedkit.train.networks.layers import Conv, in_float32, initialise_uniformly
 _EPS = 1e-6
 
 
-def _called(layer: nn.Module, x: Tensor) -> Tensor:
-    return layer(x)  # type: ignore[no-any-return]
+def _called(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    return conv(x)  # type: ignore[no-any-return]
 
 
 class Nafnet(Enhancer):
@@ -81,7 +81,7 @@ class NafBlock(nn.Module):
         h = gate(self.depthwise(self.widen1(self.norm1(x))))
         return self.finish(x, h * self.attend(h.mean(dim=(2, 3), keepdim=True)))
 
-    def finish(self, x: Tensor, attended: Tensor, run: Callable[[nn.Module, Tensor], Tensor] = _called) -> Tensor:
+    def finish(self, x: Tensor, attended: Tensor, run: Callable[[nn.Conv2d, Tensor], Tensor] = _called) -> Tensor:
         """Return the block's output for its input and what attention left of what the first half made of it.
 
         run  computes one of its convolutions
