@@ -215,14 +215,15 @@ def _strength(value: str) -> tuple[str, float]:
 
 def _found(made: StudyReport) -> list[RenderableType]:
     results = made.results
+    silent = f" ({results.silent} answered nothing)" if results.silent else ""
     lines: list[RenderableType] = [
         *(marked(each, "yellow") for each in made.stamps),
-        f"{results.counted} of {listed(results.subjects, 'subject')} count, {listed(results.answers, 'answer')}",
-    ]
-    lines += [
-        marked("left out", "yellow", f"subject {each.subject + 1}: {'; '.join(each.out)}")
-        for each in results.conduct
-        if each.out
+        f"{results.counted} of {listed(results.subjects, 'subject')} count{silent}, "
+        f"{listed(results.answers, 'answer')}",
+        *(
+            marked("left out", "yellow", f"subject {each.subject + 1}: {'; '.join(each.out)}")
+            for each in results.excluded
+        ),
     ]
     statements = [f"{each.text} {each.comparison.verdict}" for each in results.statements]
     return [*lines, "", _shares(results, made.truth), "", *_scores(results), *statements]

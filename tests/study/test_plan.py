@@ -10,7 +10,8 @@ import pytest
 from study_plans import METHODS, make_plan
 
 from dpedkit.errors import StudyError
-from dpedkit.stages.study.plan import DEGRADED, PLAN_FILE, load_plan
+from dpedkit.stages.study.plan import DEGRADED, PLAN_FILE, StudyMethod, load_plan
+from dpedkit.stages.study.trials import all_comparisons, lay_out
 
 SUBJECTS = range(12)
 PLAN = make_plan(scenes=9, catch=6)
@@ -98,3 +99,25 @@ def test_only_a_plan_that_is_whole_and_known_is_read(tmp_path: Path) -> None:
 
 def test_a_catch_trial_is_of_the_method_and_its_spoilt_picture() -> None:
     assert all(trial.methods == (METHODS[-1], DEGRADED) for trial in PLAN.of_kind("catch"))
+
+
+def method(name: str, kind: str) -> StudyMethod:
+    return StudyMethod.model_validate({"name": name, "kind": kind, "source": name})
+
+
+def test_trials_are_every_comparison_on_every_scene_with_one_catch_trial_to_ten() -> None:
+    methods = [method("phone", "phone"), method("one", "enhanced"), method("two", "enhanced"), method("dslr", "dslr")]
+    pairs = all_comparisons(methods)
+    over_phone, against_dslr = [("one", "phone"), ("two", "phone")], [("one", "dslr"), ("two", "dslr")]
+    assert pairs == [*over_phone, *against_dslr, ("dslr", "phone"), ("one", "two")]
+    scenes = [f"s{index}" for index in range(12)]
+    for shown, repeats, catches in ((12, 2, 14), (12, 1, 7), (2, 1, 4), (1, 1, 4)):
+        slots = lay_out(pairs, methods, scenes=scenes[:shown], training=["t0", "t1"], repeats=repeats, seed=1)
+        kinds = Counter(slot.kind for slot in slots)
+        assert kinds["test"] == 6 * shown
+        assert kinds["repeat"] == 6 * shown * (repeats - 1)
+        assert (kinds["training"], kinds["catch"]) == (2, catches)
+        assert len(set(slots)) == len(slots)
+    catch = lay_out(pairs, methods, scenes=scenes, training=["t0"], repeats=2, seed=1)[-14:]
+    assert [slot.methods for slot in catch] == [("dslr", DEGRADED)] * 12 + [("two", DEGRADED)] * 2
+    assert {slot.scene for slot in catch} == set(scenes)

@@ -161,13 +161,16 @@ def test_the_truth_of_a_simulation_is_what_its_first_line_says(workspace: Worksp
 def test_nobody_one_and_two_have_a_page_without_promises(workspace: Workspace, subjects: int) -> None:
     plan = make_plan(scenes=3, repeats=1, catch=2, training=1)
     with collecting(planned(workspace, plan), plan) as answers:
+        answers.start()  # and closes the page
         for _ in range(subjects):
             code = answers.start()
             for shown in answers.session(code):
                 answers.give(code, shown.place, "left" if shown.left_method != DEGRADED else "right", 1000)
     report = write_study_report(workspace, plan.name, simulated=False)
     page, results = report.page.read_text(), report.results
-    assert (results.subjects, results.answers, report.truth) == (subjects, 9 * subjects, None)
+    assert (results.subjects, results.answers, report.truth) == (subjects + 1, 9 * subjects, None)
+    assert (results.silent, results.excluded) == (1, [])
+    assert f"{subjects + 1} began (1 answered nothing), {subjects} count." in page
     assert {each.word for each in results.comparisons} <= {"no answers", "not enough answers"}
     assert all(score.low is None for score in results.scores)
     assert bool(results.scores) == bool(subjects)

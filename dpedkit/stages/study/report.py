@@ -88,7 +88,7 @@ def _fields(plan: StudyPlan, folder: Path, results: Results, stamps: Sequence[st
         "digest": plan.digest,
         "results": results,
         "stamps": stamps,
-        "excluded": [each for each in results.conduct if each.out],
+        "excluded": results.excluded,
         "shares": _draw_shares(results.comparisons, plan.near_chance),
         "scores": _draw_scores(results.scores),
         "over_phone": {score.method: float(expit(score.value)) for score in results.scores},

@@ -69,6 +69,16 @@ class Results:
     left: Share | None
     simulated: Json | None
 
+    @property
+    def silent(self) -> int:
+        """How many began and answered nothing, as who closes the page at once."""
+        return sum(not each.answered for each in self.conduct)
+
+    @property
+    def excluded(self) -> list[Conduct]:
+        """Who answered and does not count."""
+        return [each for each in self.conduct if each.out and each.answered]
+
 
 def analyse(plan: StudyPlan, given: Given) -> Results:
     """Return what the answers of those say who keep the plan's rules.
