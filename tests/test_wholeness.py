@@ -14,6 +14,7 @@ from PIL import Image
 from dpedkit.errors import ImageError
 from dpedkit.images import encode_jpeg, examine, read_meta, read_rgb, read_small
 from dpedkit.types import U8
+from dpedkit.wholeness import strain
 
 END = b"\xff\xd9"
 
@@ -101,7 +102,8 @@ def test_a_picture_of_thousands_of_scans_is_refused_before_it_is_decoded(tmp_pat
     whole = originals()["jpeg-progressive"]
     last = whole.rindex(b"\xff\xda")
     many = whole[:-2] + whole[last:-2] * 3000 + END
-    assert (read_rgb(with_pixels(tmp_path / "a.jpg", many)) == read_rgb(with_pixels(tmp_path / "b.jpg", whole))).all()
+    with Image.open(with_pixels(tmp_path / "small.jpg", many)) as small:
+        assert strain(tmp_path / "small.jpg", small) == ""
     with_pixels(tmp_path / "a.jpg", parts.jpeg_sized(many, 13_000, 13_000))
     for read in (read_rgb, examine, lambda path: read_small(path, 64)):
         with pytest.raises(ImageError, match=r"a\.jpg: 3010 scans of 13000 x 13000 pixels"):
