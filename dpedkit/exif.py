@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,7 +112,7 @@ def upright(exif: bytes, width: int, height: int) -> bytes:
     shows the old picture, is overwritten, and cut off where it stands at the end. A block that cannot be parsed comes
     back empty.
     """
-    sizes = dict.fromkeys((Base.ImageWidth, Base.ExifImageWidth), width)
+    sizes: dict[int, int] = dict.fromkeys((Base.ImageWidth, Base.ExifImageWidth), width)
     sizes |= dict.fromkeys((Base.ImageLength, Base.ExifImageHeight), height)
     try:
         block = _Block(exif)
@@ -122,10 +123,12 @@ def upright(exif: bytes, width: int, height: int) -> bytes:
             elif tag in sizes:
                 block.write("HII", entry + 2, _LONG, 1, sizes[tag])
             elif tag == IFD.Exif:
-                for inner in block.entries(block.start + block.read("I", entry + 8)[0]):
-                    if (tag := block.read("H", inner)[0]) in sizes:
-                        block.write("HII", inner + 2, _LONG, 1, sizes[tag])
-        block.drop_thumbnail()
+                with suppress(struct.error):  # it leads out of the block: what stands before it is still good
+                    for inner in block.entries(block.start + block.read("I", entry + 8)[0]):
+                        if (tag := block.read("H", inner)[0]) in sizes:
+                            block.write("HII", inner + 2, _LONG, 1, sizes[tag])
+        with suppress(KeyError, struct.error):  # it is cut off, or is where the block begins: its offset is gone
+            block.drop_thumbnail()
     except (KeyError, struct.error):
         return b""
     return bytes(block.data)
@@ -200,7 +203,7 @@ class _Block:
         following = self.entries(self.first).stop
         (offset,) = self.read("I", following)
         self.write("I", following, 0)
-        if not offset or self.start + offset + 2 > len(self.data):
+        if not offset:
             return
         place = {self.read("H", entry)[0]: self.read("I", entry + 8)[0] for entry in self.entries(self.start + offset)}
         at, size = place.get(Base.JpegIFOffset, 0), place.get(Base.JpegIFByteCount, 0)

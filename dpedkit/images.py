@@ -127,6 +127,7 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
             size, facts = raw.read_header(path, limit_px)
             return Photo(raw.develop(path, limit_px), _meta_of("RAW", size, facts), b"", b"")
     with _opened(path, limit_px) as image:
+        _bear(path, image)
         _load(path, image)
         facts = _facts(image)
         icc = image.info.get("icc_profile") or b""
@@ -143,10 +144,10 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
     A JPEG is decoded to the smallest of 1/2, 1/4 and 1/8 that is wide enough, which takes a fraction of the time.
     """
     with _opened(path, limit_px) as image:
+        _bear(path, image)
         facts = _facts(image)
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
-        _bear(path, image)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
         pixels = to_srgb(image, image.info.get("icc_profile") or b"")
         if facts.orientation in _TURNS:
@@ -170,6 +171,7 @@ def examine(path: Path, *, limit_px: int = LIMIT_PX) -> tuple[PhotoMeta, tuple[f
     """
     with _opened(path, limit_px) as image:
         meta = _meta(image, _facts(image))
+        _bear(path, image)
         image.draft("RGB", (image.width // 8, image.height // 8))
         _load(path, image)
         red, green, blue = np.asarray(image.convert("RGB")).reshape(-1, 3).mean(axis=0).tolist()
@@ -226,14 +228,13 @@ def _opened(path: Path, limit_px: int) -> Iterator[Image.Image]:
 
 def _load(path: Path, image: Image.Image) -> None:
     """Decode; what its decoder takes for a picture although data are missing is an error, too."""
-    _bear(path, image)
     image.load()
     if found := fault(path, image):
         raise ValueError(found)
 
 
 def _bear(path: Path, image: Image.Image) -> None:
-    """Refuse what is made to keep a decoder busy."""
+    """Refuse what is made to keep a decoder busy; before its size is drafted, which would hide how much it is."""
     if found := strain(path, image):
         raise ValueError(found)
 

@@ -9,12 +9,20 @@ from PIL import Image, ImageCms
 
 
 def to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
-    """Return a photo's pixels, of whatever mode and in whatever profile it carries, as RGB in sRGB, 8 bit."""
+    """Return a photo's pixels, of whatever mode and in whatever profile it carries, as RGB in sRGB, 8 bit.
+
+    Transparency is dropped: the colours under it are shown as they are stored.
+
+    Raises:
+        ValueError: its numbers are fractions, whose white nothing tells.
+    """
+    if image.mode == "F":
+        raise ValueError("its pixels are fractions; those of photos are whole numbers of up to 16 bits")
     if image.mode.startswith("I"):  # 16-bit gray: 65535 / 257 = 255
         gray = np.asarray(image).astype(np.float64)
         return Image.fromarray(np.clip(np.rint(gray / 257), 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode not in ("RGB", "CMYK", "L"):
-        image = image.convert("RGB")
+        image = image.convert("L" if image.mode in ("LA", "1") else "RGB")
     profile = _profile(icc, "RGB" if image.mode == "RGB" else image.mode)
     if profile is not None:
         try:

@@ -74,6 +74,17 @@ ADOBE_RGB = Space(
 )
 
 
+def gray_profile(gamma: float) -> bytes:
+    """Return the ICC profile of grays with such a curve."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(256 * gamma))
+    return _profile("Test gray", b"XYZ ", {b"kTRC": curve}, pixels=b"GRAY")
+
+
+def gray_to_srgb(gray: U8, gamma: float) -> U8:
+    """Return such grays as sRGB: [H, W] -> [H, W, 3]."""
+    return SRGB.from_xyz(np.array(WHITE_D50) * ((gray / 255) ** gamma)[..., None])
+
+
 def _lab_to_xyz(lab: F64) -> F64:
     """Invert CIE 15:2004, 8.2.1, also for colours that nothing has."""
     fy = (lab[..., 0] + 16) / 116
@@ -92,7 +103,7 @@ def _table(values: F64) -> bytes:
     return b"mft2\0\0\0\0" + bytes([3, 3, _GRID, 0]) + identity + struct.pack(">HH", 2, 2) + line + points + line
 
 
-def _profile(name: str, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
+def _profile(name: str, connection: bytes, tags: dict[bytes, bytes], pixels: bytes = b"RGB ") -> bytes:
     text = name.encode() + b"\0"
     named = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
     tags = {b"desc": named, b"wtpt": _xyz(WHITE_D50), b"cprt": b"text\0\0\0\0none\0", **tags}
@@ -100,5 +111,5 @@ def _profile(name: str, connection: bytes, tags: dict[bytes, bytes]) -> bytes:
     for key, content in tags.items():
         table += key + struct.pack(">II", start + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    head = struct.pack(">I4xI", start + len(body), 0x02100000) + b"mntrRGB " + connection + bytes(12) + b"acsp"
+    head = struct.pack(">I4xI", start + len(body), 0x02100000) + b"mntr" + pixels + connection + bytes(12) + b"acsp"
     return (head + bytes(28) + _xyz(WHITE_D50)[8:]).ljust(128, b"\0") + table + body

@@ -230,8 +230,7 @@ def _mpo(draw: random.Random) -> Hostile:
     for _ in range(draw.choice([1, 2, 8])):
         at = start + draw.randrange(8, 78)
         changed[at : at + 4] = draw.choice([bytes(4), b"\xff\xff\xff\xff", draw.randbytes(4), struct.pack("<I", 8)])
-    return Hostile("mpo", "index", bytes(changed[: draw.choice([len(data), start + 90])])
-                   if draw.random() < 0.3 else bytes(changed), "photo.mpo")  # fmt: skip
+    return Hostile("mpo", "index", bytes(changed), "photo.mpo", "read")
 
 
 def _boxes(draw: random.Random) -> Hostile:

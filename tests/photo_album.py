@@ -9,7 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from colour_spaces import ADOBE_RGB, DISPLAY_P3, SRGB
+from colour_spaces import ADOBE_RGB, DISPLAY_P3, SRGB, gray_profile, gray_to_srgb
 from mutations import scene
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
@@ -154,6 +154,7 @@ def _told() -> dict[str, Sample]:
 def _of_every_mode() -> dict[str, Sample]:
     image, gray = Image.fromarray(scene()), scene()[..., 0]
     grays = np.repeat(gray[..., None], 3, axis=-1)
+    dark, darker = gray_profile(3.0), gray_to_srgb(gray, 3.0)
     shade = np.random.default_rng(2).integers(0, 256, gray.shape, dtype=np.uint8)
     palette = image.quantize(64)
     few = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)[np.asarray(palette)]
@@ -163,6 +164,9 @@ def _of_every_mode() -> dict[str, Sample]:
         "gray.png": Sample(saved(gray, "PNG"), grays),
         "gray.jpg": Sample(saved(gray, "JPEG", quality=97), grays, 1.5),
         "gray alpha.png": Sample(saved(np.dstack([gray, shade]), "PNG"), grays),
+        "gray dark.png": Sample(saved(gray, "PNG", icc_profile=dark), darker, 0.1),
+        "gray dark.jpg": Sample(saved(gray, "JPEG", quality=97, icc_profile=dark), darker, 2.5),
+        "gray dark alpha.png": Sample(saved(np.dstack([gray, shade]), "PNG", icc_profile=dark), darker, 0.1),
         "alpha.png": Sample(saved(np.dstack([scene(), shade]), "PNG"), scene()),
         "alpha tiff.tif": Sample(saved(np.dstack([scene(), shade]), "TIFF"), scene()),
         "palette.png": Sample(saved(palette, "PNG"), few),

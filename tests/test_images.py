@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -85,6 +86,15 @@ def test_a_truncated_file_of_any_length_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(whole[:kept])
         with pytest.raises(ImageError, match=r"cut\.jpg"):
             read_rgb(path)
+
+
+def test_the_cause_is_one_line_whatever_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "two\nlines, \x1b[2J and \u202egpj.jpg"
+    path.write_bytes(b"no photo")
+    with pytest.raises(ImageError) as caught:
+        read_rgb(path)
+    assert caught.value.cause == f"{tmp_path}/two\\nlines, \\x1b[2J and \\u202egpj.jpg: not a photo of a known kind"
+    assert pickle.loads(pickle.dumps(caught.value)).cause == caught.value.cause
 
 
 def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path) -> None:
@@ -174,6 +184,30 @@ def entries_of(exif: bytes) -> int:
     """How many entries the first directory of Pillow's EXIF block says it has."""
     assert exif[:16].startswith(b"Exif\0\0MM\0*\0\0\0\x08")
     return int.from_bytes(exif[14:16], "big")
+
+
+def test_exif_that_is_cut_short_keeps_what_stands_before(tmp_path: Path) -> None:
+    """A thumbnail, or the directory of the exposure, that begins within the block and ends outside."""
+    exif = Image.Exif()
+    exif[0x0110], exif[0x0112] = "Camera with a name", 6
+    exif.get_ifd(0x8769)[0x9003] = "2026:11:22 17:00:00"
+    block = bytearray(exif.tobytes())
+    following = 16 + 12 * entries_of(bytes(block))
+    block[following : following + 4] = (len(block) - 8).to_bytes(4, "big")  # where the last two bytes are no directory
+    for data in (block, block[:-24]):
+        path = tmp_path / "a.jpg"
+        path.write_bytes(encode_jpeg(gradient(), exif=bytes(data)))
+        photo = read_photo(path)
+        assert photo.rgb.shape == (90, 60, 3)
+        write_photo(tmp_path / "b.jpg", photo.rgb, like=photo)
+        again = read_photo(tmp_path / "b.jpg")
+        assert (again.rgb.shape, again.meta.model) == ((90, 60, 3), "Camera with a name")
+
+
+def test_fractions_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: its pixels are fractions"):
+        read_rgb(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])

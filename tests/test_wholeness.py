@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import hostile_parts as parts
 import numpy as np
 import pytest
 from mutations import originals, scene
@@ -12,6 +14,7 @@ from PIL import Image
 from dpedkit.errors import ImageError
 from dpedkit.images import encode_jpeg, examine, read_meta, read_rgb, read_small
 from dpedkit.types import U8
+from dpedkit.wholeness import strain
 
 END = b"\xff\xd9"
 
@@ -83,3 +86,34 @@ def test_every_way_of_reading_agrees_how_a_file_lies(tmp_path: Path) -> None:
         assert small.shape[0] == round(rgb.shape[0] * 64 / rgb.shape[1]), kind
         if kind != "png-16":
             assert rgb.shape[0] > rgb.shape[1], kind
+
+
+def test_bytes_that_fill_up_take_no_time(tmp_path: Path) -> None:
+    """A million before a marker, and in a scan before what is no marker: their pattern once took them squared."""
+    whole, fill = originals()["jpeg"], b"\xff" * 1_000_000
+    filled = read_rgb(with_pixels(tmp_path / "a.jpg", whole[:2] + fill + whole[2:]))
+    assert (filled == read_rgb(with_pixels(tmp_path / "b.jpg", whole))).all()
+    scan = whole.index(b"\xff\xda") + 14
+    with pytest.raises(ImageError, match=r"a\.jpg"):
+        read_rgb(with_pixels(tmp_path / "a.jpg", whole[:scan] + fill + b"\0" + bytes(64)))
+
+
+def test_a_picture_of_thousands_of_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    whole = originals()["jpeg-progressive"]
+    last = whole.rindex(b"\xff\xda")
+    many = whole[:-2] + whole[last:-2] * 3000 + END
+    with Image.open(with_pixels(tmp_path / "small.jpg", many)) as small:
+        assert strain(tmp_path / "small.jpg", small) == ""
+    with_pixels(tmp_path / "a.jpg", parts.jpeg_sized(many, 13_000, 13_000))
+    for read in (read_rgb, examine, lambda path: read_small(path, 64)):
+        with pytest.raises(ImageError, match=r"a\.jpg: 3010 scans of 13000 x 13000 pixels"):
+            read(tmp_path / "a.jpg")
+
+
+def test_strips_that_unpack_to_more_than_the_picture_are_an_error(tmp_path: Path) -> None:
+    """A hundred rows, each of them the same 2 MB; the checksum is at the end of each."""
+    packed, count = parts.much(2 << 20), 100
+    places = struct.pack(f"<{2 * count}I", *[8 + 8 * count] * count, *[len(packed)] * count)
+    entries = parts.tiff_picture(100, count, packing=8, strips=count, length=0)
+    with pytest.raises(ImageError, match=r"a\.tif: its strips hold more than its picture"):
+        read_rgb(with_pixels(tmp_path / "a.tif", parts.tiff(entries, places + packed)))

@@ -18,7 +18,7 @@ from hostile_files import Hostile, hostile
 
 from dpedkit.errors import DpedError
 from dpedkit.executor import Workers, run_parallel
-from dpedkit.images import read_meta, read_photo
+from dpedkit.images import examine, read_meta, read_photo, read_small
 from dpedkit.memory import limit_this_process
 from dpedkit.photo_writing import write_photo
 from dpedkit.stripping import strip_private
@@ -69,8 +69,11 @@ def judge(seed: int) -> str:
 def _refusal(path: Path, file: Hostile) -> tuple[str, str] | None:
     """Return cause and remedy of a photo that is not read; None once it was read, written again and stripped."""
     try:
+        meta = read_meta(path)
+        examine(path)
+        read_small(path, 64)
         photo = read_photo(path)
-        assert read_meta(path) == photo.meta
+        assert meta == photo.meta
     except DpedError as error:
         return error.cause, error.remedy  # the error itself would keep the picture that it came of
     except Exception as error:
