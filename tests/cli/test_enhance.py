@@ -49,19 +49,16 @@ def test_a_pattern_finds_photos_but_no_results(cli: CommandLine, folder: Path) -
     assert list(again["written"]) == ["photos/one.png"]
     assert len(again["skipped"]) == 2
     assert "no photos in photos/*.gif" in cli.error(*WORDS, "photos/*.gif", cwd=folder, code=2)
-    assert "photos/none.png: no such file" in cli.error(*WORDS, "photos/none.png", cwd=folder, code=2)
 
 
 def test_who_computes_is_named(cli: CommandLine, folder: Path) -> None:
     words = [*WORDS, "photos/one.png", "--device", "cpu"]
-    pictures = []
-    for backend in ("torch", "onnxruntime", "openvino"):
-        told = cli.run(*words, "--backend", backend, "-o", backend, cwd=folder).stdout
-        assert told.splitlines()[-1] == f"1 photo, 0 failed, by {backend} in float32 on cpu"
-        pictures.append(read_rgb(folder / backend / "one.png").astype(int))
-    assert np.abs(pictures - pictures[0]).max() <= 1
+    told = cli.run(*words, "--backend", "onnxruntime", "-o", "other", cwd=folder).stdout
+    assert told.splitlines()[-1] == "1 photo, 0 failed, by onnxruntime in float32 on cpu"
     small = cli.json(*words, cwd=folder)
     assert (small["backend"], small["precision"], small["trial_s"]) == ("torch", "float32", {})
+    pictures = [read_rgb(folder / where / "one.png").astype(int) for where in ("enhanced", "other")]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
     assert "'tflite' is not one of" in cli.error(*words, "--backend", "tflite", cwd=folder, code=2)
     assert "neither a number from 1 on nor auto" in cli.error(*words, "--jobs", "0", cwd=folder, code=2)
 
@@ -94,13 +91,12 @@ def test_fast_says_what_it_does(cli: CommandLine, folder: Path) -> None:
 def test_a_backend_that_is_not_installed_says_what_adds_it(cli: CommandLine, folder: Path) -> None:
     absent = folder / "absent"
     absent.mkdir()
-    for module, extra in (("openvino", "openvino"), ("onnxruntime", "onnx")):
-        (absent / f"{module}.py").write_text(f"raise ModuleNotFoundError('No module', name={module!r})")
-        words = [*WORDS, "photos/one.png", "--backend", module]
-        told = cli.error(*words, cwd=folder, code=1, env={"PYTHONPATH": str(absent)})
-        assert told == (
-            f"error: this needs the package {module!r}, which is not installed\n  pip install 'dpedkit[{extra}]'"
-        )
+    (absent / "openvino.py").write_text("raise ModuleNotFoundError('No module', name='openvino')")
+    words = [*WORDS, "photos/one.png", "--backend", "openvino"]
+    told = cli.error(*words, cwd=folder, code=1, env={"PYTHONPATH": str(absent)})
+    assert told == (
+        "error: this needs the package 'openvino', which is not installed\n  pip install 'dpedkit[openvino]'"
+    )
 
 
 def test_photos_that_kill_their_workers_are_named(cli: CommandLine, folder: Path) -> None:

@@ -81,7 +81,7 @@ def choose_backend(
 def _trial(names: Sequence[str], generator: Enhancer, rgb: U8, *, half: bool) -> dict[str, float]:
     """Return the seconds that each backend takes for the photo's first strips."""
     cpu = torch.device("cpu")
-    rows, _ = strip_size(generator, rgb.shape[1], torch.float32, _MEMORY_BYTES)
+    rows, _ = strip_size(generator, rgb.shape[1], torch.float32, _MEMORY_BYTES, cpu)
     took_s = {}
     for name in names:
         hidden = load_backend(name, half=half)

@@ -14,6 +14,7 @@ from dpedkit.train.networks import Enhancer
 from dpedkit.types import U8
 
 _STRIP_BYTES = 8_000_000  # a strip of a map; larger ones leave the processor's caches, and malloc asks the kernel
+_GPU_SHARE = 64  # of a GPU's free memory a strip takes a 64th: small ones would be over before the next is launched
 _STRIPS_SHARE = 20  # of the memory a strip takes a twentieth at most: there are several at a time
 _STRIPS = 8  # that many
 
@@ -32,8 +33,13 @@ def run(generator: Enhancer, rgb: U8, layers: Layers, maps: Maps, place: torch.d
     return result.rgb.numpy()
 
 
-def strip_size(generator: Enhancer, width: int, dtype: torch.dtype, memory_bytes: int) -> tuple[int, int]:
+def strip_size(
+    generator: Enhancer, width: int, dtype: torch.dtype, memory_bytes: int, place: torch.device
+) -> tuple[int, int]:
     """Return how many rows of a photo of this width to take at a time, and what all strips of a moment take, bytes."""
     row_bytes = dtype.itemsize * width * generator.sizes.get("width", 64)
-    rows = max(1, min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE) // row_bytes)
+    most = min(_STRIP_BYTES, memory_bytes // _STRIPS_SHARE)
+    if place.type == "cuda":
+        most = torch.cuda.mem_get_info(place)[0] // _GPU_SHARE
+    rows = max(1, most // row_bytes)
     return rows, _STRIPS * rows * row_bytes

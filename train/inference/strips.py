@@ -95,7 +95,7 @@ class Moments:
         rows = to_rows(x)
         height, self._width, channels = rows.shape
         means, squares = torch.empty(2, height, channels, dtype=torch.float64, device=x.device)
-        few = max(1, _CACHED // rows[0].numel())
+        few = max(1, _CACHED // rows[0].numel()) if x.device.type == "cpu" else height
         for start in range(0, height, few):
             part = slice(start, start + few)
             values = rows[part].float()
