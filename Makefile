@@ -28,7 +28,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
-check: $(VENV)/.ready-dev .typecheck
+check: $(VENV)/.ready-dev typecheck
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -49,7 +49,7 @@ docs: $(VENV)/.ready-dev
 	$(BIN)/python tests/docs/commands.py
 
 clean:
-	rm -rf $(VENV) .typecheck build dist *.egg-info
+	rm -rf $(VENV) typecheck build dist *.egg-info
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dpedkit needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
@@ -67,7 +67,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready tests/system_packages.sh
 	@touch $@
 
 # Type checkers cannot follow an editable install's mapping of folders to packages: they get a tree of links.
-.typecheck: pyproject.toml $(wildcard dpedkit/*)
-	rm -rf .typecheck && mkdir -p .typecheck/dpedkit
-	for f in dpedkit/*; do ln -s "../../$$f" .typecheck/dpedkit/; done
-	for d in align capture db train; do ln -s "../../$$d" .typecheck/dpedkit/; done
+typecheck: pyproject.toml $(wildcard dpedkit/*)
+	rm -rf typecheck && mkdir -p typecheck/dpedkit
+	for f in dpedkit/*; do ln -s "../../$$f" typecheck/dpedkit/; done
+	for d in align capture db train; do ln -s "../../$$d" typecheck/dpedkit/; done

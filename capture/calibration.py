@@ -62,7 +62,7 @@ class Calibration(Table):
     lag_ms: float
     lag_spread_ms: float = Field(ge=0)
     stamp_lag_ms: float | None = None
-    stamp_bound_ms: float | None = Field(None, ge=0)
+    stamp_bound_ms: float | None = Field(default=None, ge=0)
     shots: int = Field(ge=1)
     measured: datetime
     source: Literal["clock", "stamps"]

@@ -51,8 +51,8 @@ class Device(Table):
     address: str
     trigger: str = ""
     files: tuple[Ending, ...] = Field(("jpg",), min_length=1)
-    lag_ms: float = Field(0.0, ge=0)
-    timeout_s: float = Field(30.0, gt=0)
+    lag_ms: float = Field(default=0.0, ge=0)
+    timeout_s: float = Field(default=30.0, gt=0)
     settings: dict[str, Setting] = Field(default_factory=dict)
 
     @property
@@ -117,12 +117,12 @@ class Thresholds(Table):
     calibration_days  age at which a calibration is called old
     """
 
-    skew_ms: float = Field(100.0, gt=0)
-    battery_percent: int = Field(15, ge=0, le=100)
-    free_mb: float = Field(200.0, ge=0)
-    temperature_c: float = Field(45.0, gt=0)
-    clock_ms: float = Field(20.0, gt=0)
-    calibration_days: float = Field(30.0, gt=0)
+    skew_ms: float = Field(default=100.0, gt=0)
+    battery_percent: int = Field(default=15, ge=0, le=100)
+    free_mb: float = Field(default=200.0, ge=0)
+    temperature_c: float = Field(default=45.0, gt=0)
+    clock_ms: float = Field(default=20.0, gt=0)
+    calibration_days: float = Field(default=30.0, gt=0)
 
 
 class Timing(Table):
@@ -136,13 +136,13 @@ class Timing(Table):
     cycle_ms           shortest time between two shutters
     """
 
-    lag_ms: float | None = Field(None, ge=0)
-    jitter_ms: float | None = Field(None, ge=0)
+    lag_ms: float | None = Field(default=None, ge=0)
+    jitter_ms: float | None = Field(default=None, ge=0)
     exif_lag_ms: float | None = None
     clock_offset_ms: float | None = None
-    drift_ppm: float | None = Field(None, ge=-1000, le=1000)
-    write_ms: float | None = Field(None, ge=0)
-    cycle_ms: float | None = Field(None, ge=0)
+    drift_ppm: float | None = Field(default=None, ge=-1000, le=1000)
+    write_ms: float | None = Field(default=None, ge=0)
+    cycle_ms: float | None = Field(default=None, ge=0)
 
 
 class Fault(Table):
@@ -156,7 +156,7 @@ class Fault(Table):
     device: str
     fault: str
     shots: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    after_s: float | None = Field(None, gt=0)
+    after_s: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _known(self) -> Fault:
@@ -177,8 +177,8 @@ class Simulated(Table):
     faults  what goes wrong
     """
 
-    scale: float = Field(0.25, ge=0.01, le=1)
-    seed: int = Field(0, ge=0)
+    scale: float = Field(default=0.25, ge=0.01, le=1)
+    seed: int = Field(default=0, ge=0)
     scenes: Path | None = None
     timing: dict[str, Timing] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = Field((), alias="fault")

@@ -20,7 +20,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
@@ -89,7 +89,7 @@ class _Crew(Generic[Item, Value]):
             self.say(f"{self.workers.cluster} has no workers yet: waiting up to {self.workers.patience_s:g} s for one")
         self._result(self.client.submit(os.getpid, pure=False))  # some clusters start workers only when there is work
         with _token(self.expected) as expected:
-            found = self.client.run(complaint, expected, on_error="return")
+            found = cast("dict[str, Any]", self.client.run(complaint, expected, on_error="return"))
         for address, wrong in found.items():
             if isinstance(wrong, OSError):
                 continue  # it has gone meanwhile
@@ -104,7 +104,9 @@ class _Crew(Generic[Item, Value]):
         try:
             for item in items:
                 waiting.append((item, self._submit(item)))
-                if len(waiting) > 2 * max(1, sum(self.client.nthreads().values())):  # workers come and go
+                if len(waiting) > 2 * max(
+                    1, sum(cast("dict[str, int]", self.client.nthreads()).values())
+                ):  # workers come and go
                     yield self._first(waiting)
             while waiting:
                 yield self._first(waiting)
@@ -175,7 +177,8 @@ class _Crew(Generic[Item, Value]):
 
     def _holder(self, future: Future[Any]) -> str:
         """Return the address of the worker that has a task; "" if none has."""
-        return next((address for address, keys in self.client.processing().items() if future.key in keys), "")
+        held = cast("dict[str, Any]", self.client.processing())
+        return next((address for address, keys in held.items() if future.key in keys), "")
 
     def _no_workers(self) -> ClusterError:
         address = self.workers.cluster

@@ -292,8 +292,8 @@ def _facts(image: Image.Image) -> exif_tags.ExifFacts:
 
 
 def _meta(image: Image.Image, facts: exif_tags.ExifFacts) -> PhotoMeta:
-    size = image.size[::-1] if facts.orientation >= 5 else image.size
-    return _meta_of(image.format or "", size, facts)
+    width, height = image.size
+    return _meta_of(image.format or "", (height, width) if facts.orientation >= 5 else (width, height), facts)
 
 
 def _meta_of(kind: str, size: tuple[int, int], facts: exif_tags.ExifFacts) -> PhotoMeta:

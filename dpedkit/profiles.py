@@ -58,6 +58,6 @@ def _profile(icc: bytes, mode: str) -> ImageCms.ImageCmsProfile | None:
 
 def _is_srgb(icc: bytes) -> bool:
     try:
-        return bool(icc) and "sRGB" in (ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.profile_description or "")
+        return bool(icc) and "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
     except (OSError, ImageCms.PyCMSError):
         return False

@@ -23,7 +23,7 @@ class ImageSettings(Table):
     prefer    which of RAW and JPEG of the same shot is aligned
     """
 
-    limit_mp: float = Field(178, gt=0)
+    limit_mp: float = Field(default=178, gt=0)
     prefer: Literal["jpeg", "raw"] = "jpeg"
 
 
@@ -43,9 +43,9 @@ class PatchSettings(Table):
     gates      name of the policy that says which to keep: one of dpedkit's own, or of the folder gates/
     """
 
-    size_px: int = Field(100, ge=16, le=1024)
-    stride_px: int | None = Field(None, ge=1)
-    count: int | None = Field(None, ge=1)
+    size_px: int = Field(default=100, ge=16, le=1024)
+    stride_px: int | None = Field(default=None, ge=1)
+    count: int | None = Field(default=None, ge=1)
     match: Literal["none", "gain", "curve"] = "none"
     gates: str = "default"
 
@@ -56,14 +56,14 @@ class SplitSettings(Table):
     same_bits, soon_s, soon_bits, place_m  when two shots are taken to show the same
     """
 
-    seed: int = Field(0, ge=0)
-    train: float = Field(0.7, ge=0, le=1)
-    val: float = Field(0.1, ge=0, le=1)
-    test: float = Field(0.2, ge=0, le=1)
-    same_bits: int = Field(10, ge=-1, le=64)
-    soon_s: float = Field(60, ge=0)
-    soon_bits: int = Field(18, ge=-1, le=64)
-    place_m: float = Field(10, ge=0)
+    seed: int = Field(default=0, ge=0)
+    train: float = Field(default=0.7, ge=0, le=1)
+    val: float = Field(default=0.1, ge=0, le=1)
+    test: float = Field(default=0.2, ge=0, le=1)
+    same_bits: int = Field(default=10, ge=-1, le=64)
+    soon_s: float = Field(default=60, ge=0)
+    soon_bits: int = Field(default=18, ge=-1, le=64)
+    place_m: float = Field(default=10, ge=0)
 
     @model_validator(mode="after")
     def _sum_to_one(self) -> SplitSettings:
@@ -82,7 +82,7 @@ class Settings(Table):
     """
 
     database: str = "sqlite:///corpus.db"
-    jobs: int = Field(0, ge=0)
+    jobs: int = Field(default=0, ge=0)
     cluster: str = ""
     images: ImageSettings = ImageSettings()
     align: AlignSettings = AlignSettings()

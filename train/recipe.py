@@ -27,7 +27,7 @@ class DpedRecipe(Table):
     """
 
     kind: Literal["dped"] = "dped"
-    width: int = Field(64, ge=3)
+    width: int = Field(default=64, ge=3)
     blocks: NonNegativeInt = 4
     start: Literal["noise", "matrix"] = "noise"
 

@@ -101,10 +101,10 @@ class Rules(Table):
     same_side_share  the largest share of answers on one side
     """
 
-    catch_share: float = Field(0.7, ge=0, le=1)
-    median_ms: int = Field(300, ge=0)
-    answered_share: float = Field(0.5, ge=0, le=1)
-    same_side_share: float = Field(0.95, gt=0.5, le=1)
+    catch_share: float = Field(default=0.7, ge=0, le=1)
+    median_ms: int = Field(default=300, ge=0)
+    answered_share: float = Field(default=0.5, ge=0, le=1)
+    same_side_share: float = Field(default=0.95, gt=0.5, le=1)
 
 
 class StudyPlan(Table):
