@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+from small_photos import raw
 
 from dpedkit.images import read_photo
 from dpedkit.photo_writing import result_suffix, write_photo
@@ -50,6 +52,15 @@ def test_a_real_photo_tells_what_its_camera_wrote(shared_data: Path, tmp_path: P
         assert (sizes[Base.ExifImageWidth], sizes[Base.ExifImageHeight]) == image.size
     assert not {"xmp", "photoshop", "mp"} & image.info.keys()
     assert result.stat().st_size < 3 * source.stat().st_size
+
+
+def test_a_raw_file_tells_its_picture_what_its_camera_wrote(tmp_path: Path) -> None:
+    (tmp_path / "a.dng").write_bytes(raw(1))
+    photo = read_photo(tmp_path / "a.dng")
+    write_photo(tmp_path / "a.jpg", photo.rgb, like=photo)
+    assert read_photo(tmp_path / "a.jpg").meta == replace(photo.meta, format="JPEG")
+    assert (photo.meta.model, photo.meta.iso) == ("Canon EOS 70D", 100)
+    assert photo.meta.taken_at is not None
 
 
 def test_files_that_are_odd_but_read_can_be_written_in_every_format(shared_data: Path, tmp_path: Path) -> None:
