@@ -15,6 +15,7 @@ from PIL.ExifTags import GPS, IFD, Base
 
 _UPRIGHT = 1
 _SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # TIFF 6.0, section 2: bytes of a value by its type
+_HEAD = b"Exif\x00\x00"
 _IN_ENTRY = 4  # bytes of values that stand in the entry itself
 _LONG, _TIFF = 4, 42  # TIFF 6.0, section 2: a type; what each file says after its byte order
 _OF_A_PICTURE = frozenset(
@@ -89,10 +90,11 @@ def read_facts(image: Image.Image) -> ExifFacts:
 def stored(image: Image.Image) -> bytes:
     """Return the EXIF block of an opened image: as the file holds it, or put together where it lies in pieces.
 
-    A TIFF's own directory holds the EXIF of its picture, beside what describes the file; a PNG may hold it as text.
+    It begins with "Exif", as a JPEG's must; a HEIC's does not. A TIFF's own directory holds the EXIF of its picture,
+    beside what describes the file; a PNG may hold it as text.
     """
     if block := image.info.get("exif"):
-        return bytes(block)
+        return _HEAD + bytes(block).removeprefix(_HEAD)
     kept = Image.Exif()
     try:
         exif = image.getexif()
@@ -132,6 +134,17 @@ def upright(exif: bytes, width: int, height: int) -> bytes:
     except (KeyError, struct.error):
         return b""
     return bytes(block.data)
+
+
+def is_sound(exif: bytes) -> bool:
+    """Whether Pillow can write every value of a block anew, as a TIFF's own."""
+    kept = Image.Exif()
+    try:
+        kept.load(exif)
+        kept.tobytes()
+    except Exception:  # it raises whatever a malformed value makes it stumble over
+        return False
+    return True
 
 
 def within(exif: bytes, limit_bytes: int) -> bytes:
@@ -180,7 +193,7 @@ class _Block:
 
     def __init__(self, exif: bytes) -> None:
         self.data = bytearray(exif)
-        self.start = 6 if exif.startswith(b"Exif\x00\x00") else 0
+        self.start = len(_HEAD) if exif.startswith(_HEAD) else 0
         self._order = {b"II": "<", b"MM": ">"}[exif[self.start : self.start + 2]]
         if self.read("H", self.start + 2)[0] != _TIFF:
             raise KeyError(_TIFF)

@@ -93,7 +93,7 @@ class Photo:
     """A decoded photo.
 
     rgb   uint8 [H, W, 3], upright, sRGB
-    exif  the EXIF block as stored, of a TIFF put together; b"" if none
+    exif  the EXIF block as stored, of a TIFF or RAW file put together; b"" if none
     icc   the colour profile that the file carried, b"" if none
     jpeg  how coarsely a JPEG was stored; None of other files
     """
@@ -120,12 +120,12 @@ def read_rgb(path: Path, *, limit_px: int = LIMIT_PX) -> U8:
 def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
     """Return a photo with its EXIF and colour profile; raises as `read_rgb` does.
 
-    A RAW file is developed as `dpedkit.raw` says; its EXIF block stays where it is.
+    A RAW file is developed as `dpedkit.raw` says.
     """
     if raw.is_raw(path):
         with _explained(path, limit_px):
             size, facts = raw.read_header(path, limit_px)
-            return Photo(raw.develop(path, limit_px), _meta_of("RAW", size, facts), b"", b"")
+            return Photo(raw.develop(path, limit_px), _meta_of("RAW", size, facts), raw.read_exif(path), b"")
     with _opened(path, limit_px) as image:
         _bear(path, image)
         _load(path, image)

@@ -41,7 +41,10 @@ def write_photo(path: Path, rgb: U8, like: Photo | None = None, comment: str = "
     if like is not None:
         exif = exif_tags.upright(like.exif, image.width, image.height)
         exif = exif if with_place else exif_tags.without_place(exif)
-        exif = exif_tags.within(exif, _MOST_EXIF_BYTES) if kind == "JPEG" else exif
+        if kind == "JPEG":
+            exif = exif_tags.within(exif, _MOST_EXIF_BYTES)
+        elif kind == "TIFF" and not exif_tags.is_sound(exif):
+            exif = b""
         image, icc = to_profile(image, like.icc)
     options: dict[str, Any] = {}
     if kind == "JPEG":

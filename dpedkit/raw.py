@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dpedkit.errors import MissingExtra
-from dpedkit.exif import ExifFacts, read_facts
+from dpedkit.exif import ExifFacts, read_facts, stored
 from dpedkit.types import U8
 
 if TYPE_CHECKING:
@@ -74,6 +74,15 @@ def read_header(path: Path, limit_px: int) -> tuple[tuple[int, int], ExifFacts]:
             iso=round(told.iso_speed) or None,
             focal_mm=told.focal_length or None,
         )
+
+
+def read_exif(path: Path) -> bytes:
+    """Return the EXIF block of a RAW file that is a TIFF, as most are; empty of others."""
+    try:
+        with Image.open(path, formats=["TIFF"]) as image:
+            return stored(image)
+    except UnidentifiedImageError:
+        return b""
 
 
 @contextmanager

@@ -102,6 +102,8 @@ def saved(pixels: U8 | Image.Image, kind: str, **options: Any) -> bytes:
     register_heif_opener()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.ascontiguousarray(pixels))
     stream = io.BytesIO()
+    if kind == "HEIF" and "exif" in options:
+        options["exif"] = options["exif"].removeprefix(b"Exif\0\0")  # as iPhones write it, and most others
     image.save(stream, kind, **options)
     return stream.getvalue()
 
