@@ -57,7 +57,7 @@ class Backend(Protocol):
     def compile(self, kernel: Kernel) -> Layer:
         """Return what convolves [1, I, h, W], channels last in memory and of any height, to the same kind of tensor.
 
-        The values are of the backend's own precision whatever that of the input is, and good until the next call.
+        The values are of the backend's own precision, whatever that of the input is.
         """
         ...
 
@@ -99,7 +99,7 @@ class Layers:
         self._compiled: dict[nn.Conv2d, Layer] = {}
 
     def run(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """Convolve [1, C, h, W], rows that have all that they need above and below; good until it runs again."""
+        """Convolve [1, C, h, W], rows that have all that they need above and below."""
         layer = self._compiled.get(conv)
         if layer is None:
             layer = self._compiled[conv] = self._hidden.compile(Kernel.of(conv))

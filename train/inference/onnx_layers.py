@@ -19,6 +19,7 @@ class OnnxRuntimeBackend(Backend):
         self.half = False
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = torch.get_num_threads()
+        self._options.enable_cpu_mem_arena = False  # every layer would have one of its own
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # others compute between layers
 
     def compile(self, kernel: Kernel) -> Layer:
