@@ -45,7 +45,9 @@ def run() -> Findings:
         levels = np.abs(calls[name][0].value.astype(int) - port[0].value)
         figures += costs(f"1 MP, {name}", calls[name], port, target)
         limit = "<= 4" if half else "<= 1"
-        figures.append(Figure(f"1 MP, {name}: against the port's, at most", [float(levels.max())], "levels", target=limit))
+        figures.append(
+            Figure(f"1 MP, {name}: against the port's, at most", [float(levels.max())], "levels", target=limit)
+        )
         figures.append(Figure(f"1 MP, {name}: against the port's, mean", [float(levels.mean())], "levels"))
     for name in ("torch", "torch --fast"):
         large = alone(enhanced, name, TWENTY_MP, "cpu")

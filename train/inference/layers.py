@@ -44,10 +44,12 @@ class Kernel:
 class Backend(Protocol):
     """Computes convolutions.
 
-    half  whether in bfloat16, or in float32
+    half    whether in bfloat16, or in float32
+    strips  for how many strips of a map there must be memory, with what each of its layers keeps to itself
     """
 
     half: bool
+    strips: int
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,6 +66,8 @@ class Backend(Protocol):
 
 class TorchBackend(Backend):
     """PyTorch, on any device."""
+
+    strips = 8
 
     def __init__(self, *, half: bool = False) -> None:
         self.half = half
