@@ -67,7 +67,7 @@ def enhance(
     generator = copy.deepcopy(generator).to(place).eval()
     hidden = load_backend(backend, half=half)
     exact = load_backend(backend) if hidden.half else hidden
-    rows, strips_bytes = strip_size(generator, rgb.shape[1], hidden.dtype, memory_bytes, place)
+    rows, strips_bytes = strip_size(generator, rgb.shape[1], hidden, memory_bytes, place)
     room = _room(place, memory_bytes, strips_bytes)
     meter = _Meter(tell)
     with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=hidden.half):

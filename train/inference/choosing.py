@@ -11,7 +11,7 @@ import torch
 from dpedkit.errors import TrainError
 from dpedkit.train.device import has_bfloat16
 from dpedkit.train.inference.backends import installed, load_backend
-from dpedkit.train.inference.layers import Layers
+from dpedkit.train.inference.layers import Layers, TorchBackend
 from dpedkit.train.inference.maps import Maps
 from dpedkit.train.inference.programs import run, strip_size
 from dpedkit.train.networks import Enhancer
@@ -81,7 +81,7 @@ def choose_backend(
 def _trial(names: Sequence[str], generator: Enhancer, rgb: U8, *, half: bool) -> dict[str, float]:
     """Return the seconds that each backend takes for the photo's first strips."""
     cpu = torch.device("cpu")
-    rows, _ = strip_size(generator, rgb.shape[1], torch.float32, _MEMORY_BYTES, cpu)
+    rows, _ = strip_size(generator, rgb.shape[1], TorchBackend(), _MEMORY_BYTES, cpu)
     took_s = {}
     for name in names:
         hidden = load_backend(name, half=half)

@@ -37,7 +37,7 @@ def _look(network: Csrnet, photo: Photo, layers: Layers) -> Tensor:
     for conv in convs:
         heights.append((heights[-1] + 2 * int(conv.padding[0]) - conv.kernel_size[0]) // conv.stride[0] + 1)
     rows = max(_LEAST_ROWS, layers.rows // 8)
-    mean = Moments()
+    mean = Moments(heights[-1])
     for start in range(0, heights[-1], rows):
         mean.gather(_seen(convs, photo, layers, heights, start, min(start + rows, heights[-1])))
     return mean.mean[None]

@@ -31,7 +31,7 @@ def enhance(generator: Generator, photo: Photo, result: Result, maps: Maps, laye
 
 def _run_block(block: Block, skip: Map, work: Map, layers: Layers) -> None:
     """Add a residual block's output to `skip`; `work` is overwritten."""
-    first, second = Moments(), Moments()
+    first, second = Moments(work.height), Moments(work.height)
     convolve(block.conv1, skip, work, layers, after=first.gather)
     convolve(block.conv2, work, work, layers, before=partial(_normalised, block.norm1, first), after=second.gather)
     for strip in strips(work, layers.rows):

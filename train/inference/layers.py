@@ -44,10 +44,12 @@ class Kernel:
 class Backend(Protocol):
     """Computes convolutions.
 
-    half  whether in bfloat16, or in float32
+    half    whether in bfloat16, or in float32
+    strips  for how many strips of a map there must be memory, with what each of its layers keeps to itself
     """
 
     half: bool
+    strips: int
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,13 +59,15 @@ class Backend(Protocol):
     def compile(self, kernel: Kernel) -> Layer:
         """Return what convolves [1, I, h, W], channels last in memory and of any height, to the same kind of tensor.
 
-        The values are of the backend's own precision whatever that of the input is, and good until the next call.
+        The values are of the backend's own precision, whatever that of the input is.
         """
         ...
 
 
 class TorchBackend(Backend):
     """PyTorch, on any device."""
+
+    strips = 8
 
     def __init__(self, *, half: bool = False) -> None:
         self.half = half
@@ -99,7 +103,7 @@ class Layers:
         self._compiled: dict[nn.Conv2d, Layer] = {}
 
     def run(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """Convolve [1, C, h, W], rows that have all that they need above and below; good until it runs again."""
+        """Convolve [1, C, h, W], rows that have all that they need above and below."""
         layer = self._compiled.get(conv)
         if layer is None:
             layer = self._compiled[conv] = self._hidden.compile(Kernel.of(conv))

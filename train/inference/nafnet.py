@@ -68,7 +68,7 @@ class _Padded:
 
 
 def _run_block(block: NafBlock, x: Map, layers: Layers) -> None:
-    mean = Moments()
+    mean = Moments(x.height)
     for strip in strips(x, layers.rows, 1):
         mean.gather(_first_half(block, strip, layers))
     attention = block.attend(mean.mean[None, :, None, None])

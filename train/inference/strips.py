@@ -80,11 +80,11 @@ def convolve(
 
 
 class Moments:
-    """Mean and variance of each channel over a whole map, gathered strip by strip in float64."""
+    """Mean and variance of each channel over a whole map of so many rows, gathered strip by strip in float64."""
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[Tensor, Tensor]] = []
-        self._width = 0
+    def __init__(self, height: int) -> None:
+        self._height, self._width, self._at = height, 0, 0
+        self._means = self._squares = torch.empty(0)
 
     def gather(self, x: Tensor) -> Tensor:
         """Take in [1, C, h, W] and return it as it is.
@@ -94,15 +94,16 @@ class Moments:
         """
         rows = to_rows(x)
         height, self._width, channels = rows.shape
-        means, squares = torch.empty(2, height, channels, dtype=torch.float64, device=x.device)
+        if not self._at:  # all at once: small blocks that stay, between strips that go, would scatter the free memory
+            self._means, self._squares = x.new_empty(2, self._height, channels, dtype=torch.float64)
         few = max(1, _CACHED // rows[0].numel()) if x.device.type == "cpu" else height
         for start in range(0, height, few):
-            part = slice(start, start + few)
-            values = rows[part].float()
+            values = rows[start : start + few].float()
             mean = values.mean(dim=1, keepdim=True)
-            means[part] = mean[:, 0]
-            squares[part] = (values - mean).square_().sum(dim=1)  # torch.var_mean takes twice as long on channels last
-        self._rows.append((means, squares))
+            part = slice(self._at, self._at + len(values))
+            self._means[part] = mean[:, 0]
+            self._squares[part] = (values - mean).square_().sum(dim=1)  # torch.var_mean takes twice as long
+            self._at = part.stop
         return x
 
     @cached_property
@@ -117,9 +118,8 @@ class Moments:
 
     @cached_property
     def _merged(self) -> tuple[Tensor, Tensor]:
-        means, squares = (torch.cat(parts) for parts in zip(*self._rows, strict=True))
-        mean = means.mean(dim=0)
-        return mean, (means - mean).square_().mean(dim=0) + squares.mean(dim=0) / self._width
+        mean = self._means.mean(dim=0)
+        return mean, (self._means - mean).square_().mean(dim=0) + self._squares.mean(dim=0) / self._width
 
 
 def to_planes(rows: Tensor) -> Tensor:
