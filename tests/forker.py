@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 
 _LENGTH = 4
-_NOT_LOADED = (".migrations", "onnx")  # ONNX Runtime begins a thread, which a fork does not bring along
+_NOT_LOADED = (".migrations", "onnx", "openvino")  # these two begin threads, which a fork does not bring along
 _PACKAGES = ("dpedkit.stages", "dpedkit.db", "dpedkit.align", "dpedkit.train")
 
 

@@ -239,3 +239,12 @@ def test_fast_says_where_it_changes_nothing(arithmetic: bool, monkeypatch: pytes
     (note,) = choose_backend("onnxruntime", cpu, fast=True).notes
     assert ("onnxruntime has no bfloat16" in note) == arithmetic
     assert choose_backend("onnxruntime", cpu).notes == ()
+
+
+def test_openvino_tells_nobody_that_it_was_loaded() -> None:
+    code = (
+        "from dpedkit.train.inference.backends import load_backend; import multiprocessing, sys\n"
+        "load_backend('openvino'); assert 'openvino' in sys.modules\n"
+        "assert not multiprocessing.active_children(); assert not sys.modules.get('openvino_telemetry')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
-from openvino import opset8
 from torch import Tensor
 from torch.nn import functional
 
 from dpedkit.train.inference.layers import Backend, Kernel, Layer
+
+# When it is imported, OpenVINO reports to Google Analytics, from a process that it forks; not where this package is
+# missing. What is enhanced here is nobody's business.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+import openvino  # noqa: E402
+from openvino import opset8  # noqa: E402
 
 _ROWS_FIRST, _PLANES_FIRST = np.array([0, 2, 3, 1]), np.array([0, 3, 1, 2])
 
