@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 from colour_spaces import ADOBE_RGB, DISPLAY_P3, SRGB
 from command_line import CommandLine, tree
-from photo_album import LONG_NOTE, MAKER_NOTE, SUBJECT, XMP, Sample, album, saved, told_exif
+from photo_album import LONG_NOTE, MAKER_NOTE, SUBJECT, XMP, album, saved, told_exif
 from PIL import Image, JpegImagePlugin
 from PIL.ExifTags import GPS, IFD, Base
 
@@ -26,9 +27,16 @@ from dpedkit.types import U8
 MIX = np.array([[0.5, 0.3, 0.1], [0.1, 0.6, 0.2], [0.3, 0.1, 0.5]])
 """What the network does to colours: enough that a photo in the wrong space, or turned the wrong way, shows."""
 
-BROKEN = {"cut short.jpg": 900, "cut short.png": 4000, "empty.jpg": 0}  # how many bytes are left
-TOLD = ("told.jpg", "told png.png", "told tiff.tif", "told heic.heic")
+BROKEN = {
+    "cut short.jpg": ("turned 1.jpg", 5000),
+    "cut short.png": ("alpha.png", 4000),
+    "empty.jpg": ("told.jpg", 0),
+}
+"""Name -> the photo that it was, and how many bytes are left of it."""
+
 ALBUM = album()
+PLAIN = ALBUM["alpha.png"]
+TOLD = ("told.jpg", "told png.png", "told tiff.tif", "told heic.heic")
 
 
 @dataclass(frozen=True)
@@ -62,26 +70,28 @@ def save_model(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def enhanced(cli: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Enhanced:
-    root = tmp_path_factory.mktemp("photos stay")
-    model = save_model(root / "model.safetensors")
-    folders = Enhanced(root / "in", root / "out", root / "stripped", model)
-    folders.photos.mkdir()
+@pytest.fixture(scope="session")
+def enhanced(cli: CommandLine, once: Callable[[str, Callable[[Path], object]], Path]) -> Enhanced:
+    root = once("photos stay", partial(enhance_all, cli))
+    return Enhanced(root / "in", root / "out", root / "stripped", root / "model.safetensors")
+
+
+def enhance_all(cli: CommandLine, root: Path) -> None:
+    save_model(root / "model.safetensors")
+    photos = root / "in"
+    photos.mkdir()
     for name, sample in ALBUM.items():
-        (folders.photos / name).write_bytes(sample.data)
-        (folders.photos / name).chmod(0o444)
-    for name, kept in BROKEN.items():
-        (folders.photos / name).write_bytes(
-            ALBUM[f"turned 1.{name[-3:]}" if ".jpg" in name else "alpha.png"].data[:kept]
-        )
-    before = tree(folders.photos)
-    told = cli.json("enhance", "in", "--model", model, "-o", "out", cwd=root, code=3)
+        (photos / name).write_bytes(sample.data)
+        (photos / name).chmod(0o444)
+    for name, (whole, kept) in BROKEN.items():
+        (photos / name).write_bytes(ALBUM[whole].data[:kept])
+    before = tree(photos)
+    words = ("--model", "model.safetensors", "-o")
+    told = cli.json("enhance", "in", *words, "out", cwd=root, code=3)
     assert set(told["failures"]) == {f"in/{name}" for name in BROKEN}
     some = [f"in/{name}" for name in ALBUM if name.startswith(("told", "turned"))]
-    cli.run("enhance", *some, "--model", model, "-o", "stripped", "--strip-gps", cwd=root)
-    assert tree(folders.photos) == before
-    return folders
+    cli.run("enhance", *some, *words, "stripped", "--strip-gps", cwd=root)
+    assert tree(photos) == before
 
 
 def decoded(path: Path) -> U8:
@@ -212,15 +222,10 @@ def test_results_have_eight_bits(enhanced: Enhanced, name: str) -> None:
             assert enhanced.result(name).read_bytes()[24] == 8
 
 
-@cache
-def plain() -> Sample:
-    return ALBUM["alpha.png"]
-
-
 def test_the_folder_of_the_photos_as_output_replaces_them_only_when_asked(cli: CommandLine, tmp_path: Path) -> None:
     model = save_model(tmp_path / "model.safetensors")
     for name in ("a.png", "-b.png"):
-        (tmp_path / name).write_bytes(plain().data)
+        (tmp_path / name).write_bytes(PLAIN.data)
     before = tree(tmp_path)
     words = ["enhance", "--model", model.name, "-o", "."]
     assert cli.json(*words, ".", cwd=tmp_path)["skipped"] == ["-b.png", "a.png"]
@@ -228,20 +233,20 @@ def test_the_folder_of_the_photos_as_output_replaces_them_only_when_asked(cli: C
     cli.run(*words, "--overwrite", "--", "-b.png", cwd=tmp_path)
     after = tree(tmp_path)
     assert {name for name in after if after[name] != before.get(name)} == {"-b.png"}
-    wanted = enhance(load_generator(model), plain().rgb)
+    wanted = enhance(load_generator(model), PLAIN.rgb)
     assert (decoded(tmp_path / "-b.png") == wanted).all()
 
 
 def test_a_full_disk_keeps_what_was_done_and_nothing_half(cli: CommandLine, tmp_path: Path, small_disk: Path) -> None:
     save_model(tmp_path / "model.safetensors")
     noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), dtype=np.uint8)  # 5 MB, the disk has 4
-    photos = {"a.png": plain().data, "b.png": saved(noise, "PNG"), "c.png": plain().data}
+    photos = {"a.png": PLAIN.data, "b.png": saved(noise, "PNG"), "c.png": PLAIN.data}
     for name, data in photos.items():
         (tmp_path / name).write_bytes(data)
     told = cli.error("enhance", ".", "--model", "model.safetensors", "-o", small_disk / "out", cwd=tmp_path, code=1)
     assert "no space left" in told
     assert [path.name for path in (small_disk / "out").iterdir()] == ["a.png"]
-    assert decoded(small_disk / "out" / "a.png").shape == plain().rgb.shape
+    assert decoded(small_disk / "out" / "a.png").shape == PLAIN.rgb.shape
 
 
 def test_killed_while_it_writes_it_leaves_the_old_file_or_none(cli: CommandLine, tmp_path: Path) -> None:
@@ -271,7 +276,7 @@ def test_killed_while_it_writes_it_leaves_the_old_file_or_none(cli: CommandLine,
 def test_a_name_that_is_no_text_is_no_hindrance(cli: CommandLine, tmp_path: Path) -> None:
     save_model(tmp_path / "model.safetensors")
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / os.fsdecode(b"caf\xe9.png")).write_bytes(plain().data)
+    (tmp_path / "in" / os.fsdecode(b"caf\xe9.png")).write_bytes(PLAIN.data)
     (tmp_path / "in" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"")
     strict = cli.with_environment(PYTHONIOENCODING="utf-8:strict")  # as in most locales, but not in the tests' own
     done = strict.run("enhance", "in", "--model", "model.safetensors", "-o", "out", cwd=tmp_path, code=3)
