@@ -19,7 +19,7 @@ from dpedkit import raw
 from dpedkit.errors import ImageError, ImageTooLarge, MissingExtra
 from dpedkit.files import storage_error
 from dpedkit.memory import is_lack_of_memory, out_of_memory
-from dpedkit.profiles import to_srgb
+from dpedkit.profiles import carried_profile, to_srgb
 from dpedkit.types import U8
 from dpedkit.wholeness import fault, strain
 
@@ -94,7 +94,7 @@ class Photo:
 
     rgb   uint8 [H, W, 3], upright, sRGB
     exif  the EXIF block as stored, of a TIFF or RAW file put together; b"" if none
-    icc   the colour profile that the file carried, b"" if none
+    icc   the colour profile that the file carried or named, b"" if none
     jpeg  how coarsely a JPEG was stored; None of other files
     """
 
@@ -130,7 +130,7 @@ def read_photo(path: Path, *, limit_px: int = LIMIT_PX) -> Photo:
         _bear(path, image)
         _load(path, image)
         facts = _facts(image)
-        icc = image.info.get("icc_profile") or b""
+        icc = carried_profile(image)
         exif = exif_tags.stored(image)
         pixels = to_srgb(image, icc)
         if facts.orientation in _TURNS:
@@ -149,7 +149,7 @@ def read_small(path: Path, width_px: int, *, limit_px: int = LIMIT_PX) -> U8:
         lying = facts.orientation >= 5
         share = width_px / (image.height if lying else image.width)
         image.draft("RGB", (round(image.width * share), round(image.height * share)))
-        pixels = to_srgb(image, image.info.get("icc_profile") or b"")
+        pixels = to_srgb(image, carried_profile(image))
         if facts.orientation in _TURNS:
             pixels = pixels.transpose(_TURNS[facts.orientation])
         return shrink(np.array(pixels), width_px)

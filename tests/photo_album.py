@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -121,6 +122,20 @@ def _turned() -> dict[str, Sample]:
     return {**photos, "turned heic 6.heic": Sample(heic, scene(), 2.0)}
 
 
+def adobe_rgb_exif() -> bytes:
+    """What a camera that is set to Adobe RGB writes: no known colour space, and interoperability "R03"."""
+    directories = (
+        [(0x8769, 4, 1, (26).to_bytes(4, "little"))],
+        [(0xA001, 3, 1, b"\xff\xff\0\0"), (0xA005, 4, 1, (56).to_bytes(4, "little"))],
+        [(1, 2, 4, b"R03\0")],
+    )
+    entries = [b"".join(struct.pack("<HHI4s", *entry) for entry in directory) for directory in directories]
+    return b"Exif\0\0II*\0\x08\0\0\0" + b"".join(
+        struct.pack("<H", len(directory)) + packed + bytes(4)
+        for directory, packed in zip(directories, entries, strict=True)
+    )
+
+
 def _coloured() -> dict[str, Sample]:
     photos = {}
     for space, name in ((DISPLAY_P3, "p3"), (ADOBE_RGB, "adobe")):
@@ -132,6 +147,8 @@ def _coloured() -> dict[str, Sample]:
             photos[f"{name} {how}.jpg"] = Sample(fine, shown, 1.5)
             tiff = saved(scene(), "TIFF", icc_profile=icc, compression="tiff_adobe_deflate")
             photos[f"{name} {how}.tif"] = Sample(tiff, shown, near)
+    named = saved(scene(), "JPEG", quality=97, subsampling="4:4:4", exif=adobe_rgb_exif())
+    photos["adobe by exif.jpg"] = Sample(named, SRGB.from_xyz(ADOBE_RGB.to_xyz(scene())), 1.5)
     icc = DISPLAY_P3.matrix_profile()
     shown = SRGB.from_xyz(DISPLAY_P3.to_xyz(scene()))
     photos["p3 heic.heic"] = Sample(saved(scene(), "HEIF", quality=95, icc_profile=icc), shown, 2.5)

@@ -16,7 +16,7 @@ import torch
 from colour_spaces import ADOBE_RGB, DISPLAY_P3, SRGB
 from command_line import CommandLine, tree
 from photo_album import LONG_NOTE, MAKER_NOTE, SUBJECT, XMP, album, saved, told_exif
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 from PIL.ExifTags import GPS, IFD, Base
 
 from dpedkit.train import enhance, load_generator
@@ -122,7 +122,10 @@ def test_the_result_is_the_picture_enhanced(enhanced: Enhanced, name: str) -> No
 def test_a_wide_photo_keeps_its_profile_and_has_the_right_colours(enhanced: Enhanced, name: str) -> None:
     """Stored numbers taken through the formulas of their space land on the colours that the network made."""
     with Image.open(enhanced.result(name)) as image, Image.open(io.BytesIO(ALBUM[name].data)) as source:
-        assert image.info["icc_profile"] == source.info["icc_profile"]
+        if "by exif" in name:  # the source has none; what the pixels are is said for those who do not read EXIF
+            assert "Adobe RGB" in ImageCms.getProfileDescription(io.BytesIO(image.info["icc_profile"]))
+        else:
+            assert image.info["icc_profile"] == source.info["icc_profile"]
     space = DISPLAY_P3 if name.startswith("p3") else ADOBE_RGB
     result, wanted = decoded(enhanced.result(name)), enhanced.wanted(name)
     off = np.linalg.norm(space.to_lab(result) - SRGB.to_lab(wanted), axis=-1)
