@@ -46,8 +46,8 @@ class Strip:
 def strips(source: Source, rows: int, halo: int = 0) -> Iterator[Strip]:
     """Yield strips of a map, each good until the next.
 
-    The map may be overwritten up to `stop` meanwhile: what is needed of it is copied, always into the same memory, since
-    new memory costs more time than what is copied there.
+    The map may be overwritten up to `stop` meanwhile: what is needed of it is copied, always into the same memory,
+    since new memory costs more time than the copying.
     """
     held: Tensor | None = None
     above = 0
