@@ -10,6 +10,7 @@ import torch
 from command_line import CommandLine, tree
 from PIL import Image
 
+from dpedkit.cli import draw
 from dpedkit.images import read_rgb
 from dpedkit.train.device import has_bfloat16
 from dpedkit.train.networks import Generator
@@ -111,3 +112,22 @@ def test_photos_that_kill_their_workers_are_named(cli: CommandLine, folder: Path
     told = cli.run(*words, cwd=folder, code=1, env={"PYTHONPATH": str(deadly)}).stdout
     for name in ("one.png", "two.jpg"):
         assert f"failed photos/{name}: its worker process died" in told
+
+
+def test_plain_progress_tells_how_far_a_photo_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "_LINE_EVERY_S", 0.0)
+    lines = draw.Lines()
+    lines.start("enhance", 2)
+    lines.within(0.0)
+    lines.within(0.25)
+    lines.advance(note="one.png")
+    lines.within(0.5)
+    told = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "enhance: 0/2",
+        "enhance: 0/2 and 25% of the next",
+        "enhance: 1/2",
+        "enhance: 1/2 and 50% of the next",
+    ]

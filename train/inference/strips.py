@@ -44,18 +44,27 @@ class Strip:
 
 
 def strips(source: Source, rows: int, halo: int = 0) -> Iterator[Strip]:
-    """Yield strips of a map, which may be overwritten up to `stop` meanwhile: the rows still needed are set aside."""
-    aside: list[Tensor] = []
+    """Yield strips of a map, each good until the next.
+
+    The map may be overwritten up to `stop` meanwhile: what is needed of it is copied, always into the same memory,
+    since new memory costs more time than the copying.
+    """
+    held: Tensor | None = None
     above = 0
     for start in range(0, source.height, rows):
         stop = min(start + rows, source.height)
         below = min(stop + halo, source.height)
         strip = source.read(start, below)
         if halo:
-            strip = torch.cat([*aside, strip])
-            aside = [strip[: above + stop - start][-halo:]]
+            if held is None:
+                held = strip.new_empty(rows + 2 * halo, *strip.shape[1:])
+            held[above : above + len(strip)] = strip
+            strip = held[: above + len(strip)]
         yield Strip(start, stop, to_planes(strip), above, below - stop, halo)
-        above = len(aside[0]) if halo else 0
+        if held is not None:
+            end = above + stop - start
+            above = min(halo, end)
+            held[:above] = held[end - above : end].clone()
 
 
 def convolve(
