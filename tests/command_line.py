@@ -39,7 +39,7 @@ class CommandLine:
     ) -> Done:
         """Run a command to its end; check its exit code, and that it shows no traceback."""
         command, environment = [str(DPEDKIT), *map(str, words)], {**self.environment, **(env or {})}
-        if options or any(name.startswith("PYTHON") for name in env or {}):
+        if options or _for_python(environment) != _for_python(os.environ):  # which are read when an interpreter starts
             done = subprocess.run(
                 command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False, **options
             )
@@ -96,6 +96,10 @@ class CommandLine:
             process.kill()
             process.wait()
         return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)
+
+
+def _for_python(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("PYTHON")}
 
 
 class Simulated:

@@ -40,11 +40,12 @@ def listens(address: str) -> bool:
 
 
 def test_each_camera_listens_at_its_address_until_stopped(tmp_path: Path) -> None:
+    others = set(psutil.Process().children(recursive=True))  # what other tests have started in this process
     with SimulatedRig(CONFIG, tmp_path, ("dslr", "sony")) as rig:
         assert rig.addresses["dslr"].startswith("ptpip:127.0.0.1:")
         assert rig.addresses["sony"].startswith("tcp:127.0.0.1:")
         assert all(listens(address) for address in rig.addresses.values())
-        family = psutil.Process().children(recursive=True)
+        family = set(psutil.Process().children(recursive=True)) - others
     assert not any(listens(address) for address in rig.addresses.values())
     assert psutil.wait_procs(family, timeout=PATIENCE_S)[1] == []
     rig.stop()
