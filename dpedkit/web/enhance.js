@@ -11,7 +11,7 @@ const FULL_MS = 5000; // and when to try again where there is no room
 const viewer = find("#viewer"), comparison = new Comparison(viewer);
 const cards = new Map(); // by the server's id, newest first
 const outgoing = []; // photos that wait to be sent: { file, card, abort }
-let sending = 0, models = [], shown = null, timer = 0;
+let sending = 0, arrived = 0, models = [], shown = null, timer = 0;
 
 const actions = {
   open: (card) => open(card),
@@ -61,6 +61,7 @@ async function deliver(photo) {
   card.update({ state: "sending", share: 0 });
   try {
     const told = await send("/api/photos", fields, file, card.abort.signal, (share) => card.update({ share }));
+    arrived += 1;
     cards.set(told.id, card);
     card.update(told);
   } catch (error) {
@@ -80,10 +81,12 @@ async function follow() {
   clearTimeout(timer);
   let busy = false;
   try {
-    const told = await get("/api/photos"), known = new Set(told.map((one) => one.id));
-    for (const [id, card] of cards) if (!known.has(id)) { card.root.remove(); cards.delete(id); }
+    const before = arrived, told = await get("/api/photos"), known = new Set(told.map((one) => one.id));
+    const settled = !sending && before === arrived; // else a photo that is arriving may be known to one side only
+    if (settled) for (const [id, card] of cards) if (!known.has(id)) { card.root.remove(); cards.delete(id); }
     for (const one of told.reverse()) {
       if (!cards.has(one.id)) {
+        if (!settled) continue;
         cards.set(one.id, new Card(actions));
         find("#photos").prepend(cards.get(one.id).root);
       }

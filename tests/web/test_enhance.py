@@ -143,6 +143,23 @@ def test_a_photo_is_called_off(visit: Open, photos: Path) -> None:
     expect(page.get_by_test_id("photo")).to_have_count(0)
 
 
+def test_a_photo_that_arrives_slowly_is_shown_once(visit: Open, photos: Path) -> None:
+    """The page asks how its photos are while the answer to one that was sent is still on its way."""
+    page, held = visit(), []
+    page.route("**/api/photos?name=*", lambda route: held.append((route, route.fetch())))
+    send(page, photos / "small.jpg")
+    while not held:
+        page.wait_for_timeout(10)
+    for _ in range(2):
+        with page.expect_response(lambda response: response.url.endswith("/api/photos?")):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(100)
+    ((route, answer),) = held
+    route.fulfill(response=answer)
+    expect(page.locator("[data-state=done]")).to_have_count(1)
+    expect(page.get_by_test_id("photo")).to_have_count(1)
+
+
 def test_two_visitors_see_their_own_photos_and_find_them_again(visit: Open, photos: Path) -> None:
     one, two = visit(), visit(PHONE, touch=True)
     send(one, photos / "small.jpg")
