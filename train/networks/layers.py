@@ -70,11 +70,11 @@ class _InstanceNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-        variance, mean = torch.var_mean(x.float(), dim=_PIXELS, correction=0, keepdim=True)
-        deviation = torch.rsqrt(variance + eps)
+        mean = _mean(x)
+        centred = x - mean
+        deviation = torch.rsqrt(_mean(centred.square()) + eps)
         ctx.save_for_backward(x, mean, deviation, scale)
-        normalised = (x - mean).mul_(scale[:, None, None] * deviation).add_(shift[:, None, None])
-        return normalised.to(x.dtype)
+        return centred.mul_(scale[:, None, None] * deviation).add_(shift[:, None, None]).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -86,6 +86,19 @@ class _InstanceNorm(torch.autograd.Function):
         by_x = (gradient - by_shift).sub_(normal.mul_(by_scale)).mul_(scale[:, None, None] * deviation)
         pixels = x.shape[2] * x.shape[3]
         return by_x.to(x.dtype), by_scale.sum(dim=0).flatten() * pixels, by_shift.sum(dim=0).flatten() * pixels, None
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean over the pixels of [B, C, H, W] as [B, C, 1, 1], float32: of each row, then of rows in float64.
+
+    Twice, for mean and variance, it takes an eighth of the time of torch.var_mean, which has no vector code for channels
+    last; one sum over all pixels in float32 would be less exact.
+    """
+    batch, channels, height, width = x.shape
+    exact = torch.float32 if x.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
+    rows = x.permute(0, 2, 3, 1).reshape(batch * height, width, channels).sum(dim=1, dtype=torch.float32)
+    mean = rows.view(batch, height, channels).sum(dim=1, dtype=exact) / (height * width)
+    return mean.float()[:, :, None, None]
 
 
 class Linear(nn.Linear):
