@@ -91,8 +91,8 @@ class _InstanceNorm(torch.autograd.Function):
 def _mean(x: Tensor) -> Tensor:
     """Return the mean over the pixels of [B, C, H, W] as [B, C, 1, 1], float32: of each row, then of rows in float64.
 
-    Twice, for mean and variance, it takes an eighth of the time of torch.var_mean, which has no vector code for channels
-    last; one sum over all pixels in float32 would be less exact.
+    Twice, for mean and variance, it takes an eighth of the time of torch.var_mean, which has no vector code for
+    channels last; one sum over all pixels in float32 would be less exact.
     """
     batch, channels, height, width = x.shape
     exact = torch.float32 if x.device.type == "mps" else torch.float64  # which Apple's GPUs do not have
