@@ -82,8 +82,8 @@ def new(
     dpedkit study new poster --phone sony --run sony-dped --run sony-nafnet --scenes 12 --crop 600 --dry-run
     dpedkit study new wholes --phone sony --run sony-dped --whole 900 --repeats 1 --half-width 0.1
     """
+    from dpedkit.stages.places import View
     from dpedkit.stages.study.designing import Wish
-    from dpedkit.stages.study.pictures import View
     from dpedkit.stages.study.plan import SEEN
     from dpedkit.stages.study.planning import new_study
 

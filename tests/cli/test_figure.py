@@ -27,7 +27,7 @@ from dpedkit.stages.figure.drawing import COLOURS, fitting_pt
 from dpedkit.stages.figure.layout import LABEL_PT, Area, Layout, Shape, lay_out
 from dpedkit.stages.figure.making import FigureReport, make_figure
 from dpedkit.stages.held_out import HeldOutPhotos, dslr_on_phone, find_held_out
-from dpedkit.stages.study.pictures import Rectangle
+from dpedkit.stages.places import Rectangle
 from dpedkit.train import enhance, load_generator
 from dpedkit.train.metrics import psnr, ssim
 from dpedkit.types import U8

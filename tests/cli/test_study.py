@@ -15,8 +15,8 @@ from dpedkit.db import open_corpus
 from dpedkit.errors import DpedError, StudyError
 from dpedkit.images import read_rgb
 from dpedkit.progress import Silent
+from dpedkit.stages.places import View
 from dpedkit.stages.study.designing import Wish
-from dpedkit.stages.study.pictures import View
 from dpedkit.stages.study.plan import StudyPlan, load_plan
 from dpedkit.stages.study.planning import NewStudy, new_study
 from dpedkit.stages.study.shares import subjects_needed

@@ -14,7 +14,7 @@ import numpy as np
 from dpedkit.db import SplitName
 from dpedkit.errors import UsageError
 from dpedkit.settings import nearest
-from dpedkit.stages.study.pictures import Rectangle
+from dpedkit.stages.places import Rectangle
 from dpedkit.types import Bools
 
 Filter = Literal["nearest", "lanczos"]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dpedkit.stages.figure.asking import Filter
 from dpedkit.stages.figure.layout import BELOW_PT, FRAME_PT, LABEL_PT, NOTE_PT, PT_PER_INCH, Area, Layout
-from dpedkit.stages.study.pictures import Rectangle
+from dpedkit.stages.places import Rectangle
 from dpedkit.types import U8
 
 Format = Literal["png", "pdf"]

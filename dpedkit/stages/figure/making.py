@@ -19,7 +19,7 @@ from dpedkit.stages.figure.drawing import COLOURS, Format, Overview, Row, Sheet,
 from dpedkit.stages.figure.layout import MM_PER_INCH, Layout, Shape, lay_out
 from dpedkit.stages.held_out import HeldOut, HeldOutPhotos, dslr_on_phone, find_held_out
 from dpedkit.stages.methods import DSLR, PHONE, Method, find_methods, named_methods
-from dpedkit.stages.study.pictures import Rectangle, View, find_place
+from dpedkit.stages.places import Rectangle, View, find_place
 from dpedkit.train.metrics import psnr, ssim
 from dpedkit.types import U8
 from dpedkit.workspace import Workspace

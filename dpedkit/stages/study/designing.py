@@ -13,7 +13,7 @@ from dpedkit.db import Corpus, SplitName
 from dpedkit.errors import CorpusError, UsageError
 from dpedkit.files import sha256_file
 from dpedkit.stages.methods import Method
-from dpedkit.stages.study.pictures import View
+from dpedkit.stages.places import View
 from dpedkit.stages.study.plan import DEGRADED, StudyMethod
 from dpedkit.stages.study.shares import subjects_needed
 from dpedkit.stages.study.trials import TRAINING, Slot, all_comparisons, lay_out

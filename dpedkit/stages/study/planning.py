@@ -15,8 +15,9 @@ from dpedkit.files import atomic_folder, write_atomic
 from dpedkit.progress import Progress, track
 from dpedkit.stages.held_out import HeldOut, HeldOutPhotos, dslr_on_phone, find_held_out
 from dpedkit.stages.methods import Method, runs_of
+from dpedkit.stages.places import find_place
 from dpedkit.stages.study.designing import DSLR, PHONE, Design, Wish, command, draw_up
-from dpedkit.stages.study.pictures import find_place, show, spoil, write_picture
+from dpedkit.stages.study.pictures import show, spoil, write_picture
 from dpedkit.stages.study.plan import DEGRADED, PICTURES, PLAN_FILE, Scene, StudyPlan, Trial, load_plan
 from dpedkit.stages.study.trials import Slot
 from dpedkit.types import U8
