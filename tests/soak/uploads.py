@@ -96,7 +96,7 @@ class Site:
         )
         with socket.create_connection((str(parts.hostname), int(parts.port or 0))) as line:
             line.sendall(head.encode() + data)
-        return "hung up"
+        return "disconnected"
 
     def _remove(self, which: str) -> None:
         assert self._client.post(f"/api/photos/{which}/remove", json={}).status_code == 200
