@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dpedkit.train.device import has_bfloat16
 from dpedkit.train.inference.layers import Backend, Kernel, Layer
 
 # When it is imported, OpenVINO reports to Google Analytics, from a process that it forks; not where this package is
@@ -23,12 +24,15 @@ _ROWS_FIRST, _PLANES_FIRST = np.array([0, 2, 3, 1]), np.array([0, 3, 1, 2])
 
 
 class OpenVinoBackend(Backend):
-    """Compiles each convolution for one size: only then OpenVINO leaves channels last in memory, as ours are."""
+    """Compiles each convolution for one size: only then OpenVINO leaves channels last in memory, as ours are.
+
+    It emulates no bfloat16, so it is half only where there is arithmetic for it.
+    """
 
     strips = 56  # measured
 
     def __init__(self, *, half: bool = False) -> None:
-        self.half = half
+        self.half = half and has_bfloat16(torch.device("cpu"))
         self._core = openvino.Core()
 
     def compile(self, kernel: Kernel) -> Layer:
