@@ -250,3 +250,21 @@ def test_openvino_tells_nobody_that_it_was_loaded() -> None:
         "assert not multiprocessing.active_children(); assert not sys.modules.get('openvino_telemetry')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_ctrl_c_works_after_openvino() -> None:
+    """OpenVINO moves the stack on which signals are handled, and would take it along when it goes."""
+    code = (
+        "import gc, signal, numpy as np\n"
+        "from dpedkit.train import enhance\n"
+        "from dpedkit.train.networks import Generator\n"
+        "for half in (False, True):\n"
+        "    enhance(Generator(), np.zeros((8, 8, 3), np.uint8), backend='openvino', half=half)\n"
+        "gc.collect()\n"
+        "try:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "interrupted\n"

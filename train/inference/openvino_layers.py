@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class OpenVinoBackend(Backend):
 
     def __init__(self, *, half: bool = False) -> None:
         self.half = half and has_bfloat16(torch.device("cpu"))
-        self._core = openvino.Core()
+        self._core = _core()
 
     def compile(self, kernel: Kernel) -> Layer:
         """Return the layer."""
@@ -75,6 +76,12 @@ class OpenVinoBackend(Backend):
             },
         )
         return compiled.create_infer_request()
+
+
+@cache
+def _core() -> openvino.Core:
+    """Return the one of this process. An OpenVINO that goes takes the stack along on which signals are handled."""
+    return openvino.Core()
 
 
 def _inputs(kernel: Kernel) -> int:
