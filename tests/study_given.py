@@ -7,7 +7,8 @@ from datetime import date
 
 import numpy as np
 
-from dpedkit.stages.study.answers import Answer, Given, Header, Started, Subject
+from dpedkit.stages.study.answers import Given, Header, Started, Subject
+from dpedkit.stages.study.collecting import answer_to
 from dpedkit.stages.study.plan import Shown, Side, StudyPlan
 from dpedkit.stages.study.simulate import Crowd, Population
 
@@ -27,22 +28,8 @@ def given_by(plan: StudyPlan, choose: Choice, *, subjects: int, at_most: int = 1
     asked = []
     for number in range(subjects):
         answers = [
-            answered(number, shown, *choose(number, shown, scene[shown.trial]))
+            answer_to(number, shown, *choose(number, shown, scene[shown.trial]))
             for shown in plan.session(number)[:at_most]
         ]
         asked.append(Subject(Started(subject=number, code=f"CODE{number}", day=date(2026, 11, 27)), answers))
     return Given(Header(study=plan.name, plan=plan.digest), asked, 0)
-
-
-def answered(subject: int, shown: Shown, side: Side, ms: float) -> Answer:
-    """One answer, as `Answers.give` writes it down."""
-    return Answer(
-        subject=subject,
-        place=shown.place,
-        trial=shown.trial,
-        trial_kind=shown.kind,
-        left=shown.left_method,
-        right=shown.right_method,
-        side=side,
-        ms=round(ms),
-    )

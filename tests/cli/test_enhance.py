@@ -13,6 +13,7 @@ from PIL import Image
 from dpedkit.cli import draw
 from dpedkit.images import read_rgb
 from dpedkit.train.device import has_bfloat16
+from dpedkit.train.inference import BACKENDS
 from dpedkit.train.networks import Generator
 from dpedkit.train.weights import save_generator
 
@@ -60,7 +61,8 @@ def test_who_computes_is_named(cli: CommandLine, folder: Path) -> None:
     assert (small["backend"], small["precision"], small["trial_s"]) == ("torch", "float32", {})
     pictures = [read_rgb(folder / where / "one.png").astype(int) for where in ("enhanced", "other")]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
-    assert "'tflite' is not one of" in cli.error(*words, "--backend", "tflite", cwd=folder, code=2)
+    unknown = cli.error(*words, "--backend", "tflite", cwd=folder, code=2)
+    assert "'tflite' is not one of 'auto', " + ", ".join(f"'{name}'" for name in BACKENDS) in unknown
     assert "neither a number from 1 on nor auto" in cli.error(*words, "--jobs", "0", cwd=folder, code=2)
 
 

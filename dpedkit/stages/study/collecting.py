@@ -98,7 +98,7 @@ class Answers:
                 raise AnswerRefused(f"place {place} was answered otherwise", "the first answer holds")
             if place != len(subject.answers) or place >= len(session):
                 raise AnswerRefused(f"place {place} is not next", f"next is {len(subject.answers)} of {len(session)}")
-            answer = _answer(subject.started.subject, session[place], side, ms)
+            answer = answer_to(subject.started.subject, session[place], side, ms)
             self._append(answer)
             subject.answers.append(answer)
 
@@ -172,7 +172,8 @@ def collecting(
             answers.close()
 
 
-def _answer(subject: int, shown: Shown, side: Side, ms: float) -> Answer:
+def answer_to(subject: int, shown: Shown, side: Side, ms: float) -> Answer:
+    """Return what is written down of a choice that took so many ms."""
     return Answer(
         subject=subject,
         place=shown.place,
