@@ -5,7 +5,6 @@ The workers are processes of this machine, or those of a Dask cluster (dpedkit.c
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import traceback
@@ -14,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
+from multiprocessing.synchronize import RLock
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -92,6 +93,23 @@ def run_parallel(
     return _run_here(function, items, workers.jobs, timeout_s, say)
 
 
+class _Spawning(SpawnContext):
+    """Starts workers afresh: a fork would copy locks that other threads hold.
+
+    It keeps the pool's locks as long as it lives itself. Pebble lets go of them before its workers are gone; one that
+    is just starting then, in the place of one that died, would print a traceback on its way out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._locks: list[RLock] = []
+
+    def RLock(self) -> RLock:  # noqa: N802  (as it is called)
+        lock = super().RLock()
+        self._locks.append(lock)
+        return lock
+
+
 def perform(function: Callable[[Item], Value], item: Item) -> Value:
     """Do one item's work, in a worker.
 
@@ -122,7 +140,7 @@ def _run_here(
     say: Callable[[str], None],
 ) -> Iterator[Outcome[Item, Value]]:
     jobs, limit_bytes = _shares(wanted, say)
-    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+    context = _Spawning()
     pool = ProcessPool(max_workers=jobs, context=context, initializer=begin_worker, initargs=[limit_bytes])
     waiting: deque[tuple[Item, Future[Value]]] = deque()
     finished = False
@@ -192,7 +210,7 @@ class Crew(Generic[Item, Value]):
         words: Sequence[object],
     ) -> None:
         self._function, self._timeout_s = function, timeout_s
-        context = multiprocessing.get_context("spawn")
+        self._context = context = _Spawning()
         self._pool = ProcessPool(max_workers=jobs, context=context, initializer=begin, initargs=list(words))
 
     def __enter__(self) -> Self:
