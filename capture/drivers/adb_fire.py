@@ -9,6 +9,9 @@ from dpedkit.capture.camera import ClockOffset, Release
 from dpedkit.capture.drivers.adb_clock import DeviceClock
 
 _TURNS = 2000
+_LEAST_SHARE = 8
+"""Turns are believed if they took more than this part of a reading: as a small difference of two noisy times they may
+seem to take next to nothing, and the millions of them that would then be counted took seconds."""
 
 
 def fire_script(clock: DeviceClock, device_ns: int, command: str, setup: str = "") -> str:
@@ -16,8 +19,8 @@ def fire_script(clock: DeviceClock, device_ns: int, command: str, setup: str = "
 
     It sleeps until shortly before, then reads the clock over and over; it goes as soon as the moment is nearer than
     the next reading would be. Where a reading takes a process, the last milliseconds are counted in turns of an empty
-    loop, measured just before. Its last line is "fired BEFORE AFTER STATUS": the clock just before and just after the
-    command, as `clock` says it.
+    loop, measured just before; on a phone so busy that noise drowns them, the nearest reading has to do. Its last line
+    is "fired BEFORE AFTER STATUS": the clock just before and just after the command, as `clock` says it.
     """
     seconds, rest_ns = divmod(device_ns, 10**9)
     return f"""{setup}
@@ -49,11 +52,11 @@ for round in 1 2 3; do
     after 0; if [ $step -eq 0 ] || [ $took -lt $step ]; then step=$took; fi
     after {_TURNS}; if [ $cost -eq 0 ] || [ $took -lt $cost ]; then cost=$took; fi
 done
-if [ $cost -gt $step ]; then ahead=$((step * 3 / 2)); else ahead=0; fi
+if [ $cost -gt $((step + step / {_LEAST_SHARE})) ]; then ahead=$((step * 3 / 2)); else ahead=0; fi
 while [ $left -gt $((ahead + step / 2)) ]; do
     after 0; if [ $step -eq 0 ] || [ $took -lt $step ]; then step=$took; fi
 done
-if [ $cost -gt $step ] && [ $left -gt $((step / 2)) ]; then
+if [ $ahead -gt 0 ] && [ $left -gt $((step / 2)) ]; then
     turn $(((left - step / 2) * {_TURNS} / (cost - step)))
 fi
 """

@@ -35,9 +35,11 @@ function callOff(card) {
   card.update({ state: "cancelled" });
 }
 
-function take(files) {
-  find("#problem").hidden = true;
+async function take(chosen) {
+  const files = [...chosen]; // a field that is emptied empties its list
+  await begun;
   if (!models.length) return;
+  find("#problem").hidden = true;
   const most = Number(find("#enhance").dataset.mostBytes);
   for (const file of files) {
     const card = new Card(actions);
@@ -195,7 +197,7 @@ async function begin() {
   find("#no-models").hidden = models.length > 0;
   find("#drop").hidden = !models.length;
   choose();
-  await follow();
+  follow();
 }
 
-begin().catch(tell);
+const begun = begin().catch(tell);

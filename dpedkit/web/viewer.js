@@ -88,7 +88,7 @@ export class Viewer {
       this.explain();
       if (next) await this.detail(next);
     } catch (error) {
-      if (pair === this.pair) this.say(error.message, true);
+      if (pair === this.pair && !this.complains) this.say(error.message, true); // a decision that was not saved is worse
     }
   }
 
@@ -219,6 +219,8 @@ export class Viewer {
     this.pair = null;
     this.grid.back(pair);
   }
+
+  get complains() { return find("#said").hasAttribute("data-bad"); }
 
   say(text, bad = false) {
     find("#said").textContent = text;

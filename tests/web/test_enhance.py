@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dpedkit.images import encode_jpeg, read_rgb
 
@@ -114,7 +114,7 @@ def test_everything_works_without_a_mouse(visit: Open, photos: Path) -> None:
     assert (box["width"], box["height"]) == (320, 240)
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("viewer")).not_to_be_visible()
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "compare small.jpg"
+    expect(page.get_by_role("button", name="compare small.jpg").last).to_be_focused()
 
 
 def test_what_cannot_be_taken_says_why(visit: Open, photos: Path) -> None:
@@ -165,6 +165,22 @@ def test_a_photo_that_arrives_slowly_is_shown_once(visit: Open, photos: Path) ->
     page.evaluate("window.deliver()")
     expect(page.locator("[data-state=done]")).to_have_count(1)
     expect(page.get_by_test_id("photo")).to_have_count(1)
+
+
+def test_photos_that_are_chosen_before_the_models_are_known_are_sent(visit: Open, photos: Path) -> None:
+    page = visit()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/api/models?", hold)
+    page.reload()
+    send(page, photos / "small.jpg")
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].continue_()
+    expect(page.locator("[data-state=done]")).to_have_count(1)
 
 
 def test_two_visitors_see_their_own_photos_and_find_them_again(visit: Open, photos: Path) -> None:

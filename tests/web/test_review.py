@@ -76,8 +76,7 @@ def test_pairs_are_decided_without_a_mouse(page: Page, root: Path) -> None:
     expect(page.get_by_test_id("badge")).to_have_text("rejected")
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("viewer")).not_to_be_visible()
-    focused = page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert focused.endswith("/0002 sony, aligned, rejected")
+    expect(page.locator(":focus")).to_have_attribute("aria-label", re.compile("/0002 sony, aligned, rejected$"))
     expect(page.locator("#counts")).to_have_text("4 undecided, 0 accepted, 1 rejected")
     with open_corpus(root) as corpus:
         assert corpus.decisions()["why"].iloc[-1] == "undo of batch " + str(corpus.decisions()["undoes"].iloc[-1])
@@ -117,6 +116,7 @@ def test_each_way_of_comparing_shows_something_else(page: Page) -> None:
     looks["slider moved"] = look(page)
     page.keyboard.press("b")
     page.keyboard.press("p")
+    expect(page.locator("#legend")).not_to_be_empty()
     looks["patches"] = look(page)
     page.get_by_test_id("score").select_option("std")
     looks["patches by contrast"] = look(page)

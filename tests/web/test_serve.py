@@ -267,9 +267,9 @@ def test_each_visitor_and_all_have_so_many_photos_at_a_time(models: Path) -> Non
             send("c")
 
 
-def test_what_was_done_long_ago_makes_room(models: Path) -> None:
+def test_what_was_done_long_ago_makes_room(models: Path, tmp_path: Path) -> None:
     limits = Limits(photo_bytes=50_000, kept_bytes=80_000)
-    with Queue(models / ".serve", limits, memory_bytes=10**9, device="cpu") as queue:
+    with Queue(tmp_path, limits, memory_bytes=10**9, device="cpu") as queue:
         sent = []
         for _ in range(12):
             with queue.arriving("a", "photo.jpg") as upload:
@@ -279,7 +279,7 @@ def test_what_was_done_long_ago_makes_room(models: Path) -> None:
         left = [job.id for job, _ in queue.jobs("a")]
         assert 1 < len(left) < 12
         assert left == sent[-len(left) :][::-1]
-        assert sum(path.stat().st_size for path in (models / ".serve").glob("*/*/*")) <= 80_000
+        assert sum(path.stat().st_size for path in tmp_path.glob("*/*/*")) <= 80_000
 
 
 def test_a_server_that_was_killed_leaves_nothing_for_long(

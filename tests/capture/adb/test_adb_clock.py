@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -29,6 +30,13 @@ from dpedkit.errors import CameraError
 
 OLD_DATE = '#!/bin/sh\ncase $1 in *N) echo "$(/bin/date +%s)N" ;; *) exec /bin/date "$@" ;; esac\n'
 LATE_DATE = '#!/bin/sh\nexec /bin/date -d "@$(($(/bin/date +%s) + 5)).5" "$@"\n'
+# Each reading takes 20 ms of this clock, and every other a microsecond more, whatever was done between them.
+NOISY_DATE = """#!/bin/sh
+read -r now readings <"${0%/*}/now"
+now=$((now + 20000 + (readings + 1) % 2))
+echo "$now $((readings + 1))" >"${0%/*}/now"
+echo "${now}000"
+"""
 NO_DATE = '#!/bin/sh\necho "date: not found" >&2\nexit 127\n'
 
 
@@ -217,4 +225,16 @@ def test_the_script_waits_and_tells_when_it_fired(sh: str, clock: DeviceClock, w
     assert ended_ns is not None
     assert (report.said, report.status) == ("trigger", "3")
     assert now_ns <= report.before_ns <= report.after_ns <= ended_ns + clock.step_ns
-    assert report.before_ns > now_ns + wait_ns - 30_000_000
+    assert report.after_ns > now_ns + wait_ns - 30_000_000
+
+
+def test_turns_that_seem_to_take_no_time_are_not_counted_on(sh: str, phone_with: Callable[[str], Path]) -> None:
+    date = phone_with(NOISY_DATE) / "now"
+    begun_s, wait_ms, reading_ms = 1_700_000_000, 129, 20
+    date.write_text(f"{begun_s}000000 0\n")
+    script = fire_script(NANOSECONDS, begun_s * 10**9 + wait_ms * 10**6, "times")
+    report = parse_report(NANOSECONDS, shell(sh, date.parent)(script))
+    assert report is not None
+    minutes, seconds = re.findall(r"(\d+)m([\d.]+)s", report.said)[0]  # of the shell's own time
+    assert (int(minutes), float(seconds) < 2) == (0, True)  # millions of turns would take many
+    assert abs(report.before_ns / 1e6 - begun_s * 1000 - wait_ms) <= reading_ms / 2
