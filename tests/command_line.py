@@ -21,6 +21,10 @@ DPEDKIT = Path(sys.executable).with_name("dpedkit")
 Done = subprocess.CompletedProcess[str]
 
 
+def _refuse(word: str) -> None:
+    raise AssertionError(f"{word} is no JSON")
+
+
 class CommandLine:
     """Runs dpedkit with a home of its own and one thread per process: tests share the machine with each other."""
 
@@ -52,7 +56,7 @@ class CommandLine:
 
     def json(self, *words: object, cwd: Path, code: int = 0) -> Any:
         """Run a command with --json and return the one document that is its whole stdout."""
-        return json.loads(self.run(*words, "--json", cwd=cwd, code=code).stdout)
+        return json.loads(self.run(*words, "--json", cwd=cwd, code=code).stdout, parse_constant=_refuse)
 
     def events(self, *words: object, cwd: Path, code: int = 0) -> list[Any]:
         """Run a command that tells what happens as it happens; return the document of each line of stdout."""

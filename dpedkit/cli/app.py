@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -64,7 +65,7 @@ class App:
         Strings stand for themselves, whatever [brackets] and :colons: the users' own names bring; see `marked`.
         """
         if self.json:
-            click.echo(json.dumps(document, default=_plain, indent=2))
+            click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
             return
         from rich.console import Console
         from rich.table import Table
@@ -195,8 +196,15 @@ def from_here(path: Path) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """Return what JSON has a word for; a number that is not finite, such as the PSNR of equal pictures, is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if hasattr(value, "item"):
-        return value.item()  # a numpy scalar
-    return str(value)
+        return _plain(value.item())  # a numpy scalar
+    return value if value is None or isinstance(value, str | int) else str(value)

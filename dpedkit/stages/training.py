@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from dpedkit.db import Corpus, RunRecord, open_corpus, using_shards
 from dpedkit.errors import CorpusError, UsageError
+from dpedkit.files import locked, storage_error
 from dpedkit.progress import Progress
 from dpedkit.stages.run_facts import read_config
 from dpedkit.stages.snapshots import find_snapshot
@@ -74,6 +77,7 @@ def train_phone(
     Raises:
         RecipeError: no such recipe, or a wrong override.
         CorpusError: no training patches of this phone.
+        StorageError: another process trains the run that is to go on.
         TrainError: the run cannot start or has gone wrong.
     """
     recipe = load_recipe(recipe_name, overrides)
@@ -81,6 +85,7 @@ def train_phone(
         joined(device) as processes,
         using_shards(workspace.patches),
         open_corpus(workspace.root, workspace.settings.database) as corpus,
+        ExitStack() as held,
     ):
         _check_phone(corpus, phone)
         if dry_run:
@@ -88,7 +93,10 @@ def train_phone(
             chosen = _named(corpus, named, phone)[0] if named else ""
             source = corpus.pair_source(chosen) if named else corpus.pair_source(phone, "train")
             return TrainPlan(name, phone, recipe.name, len(source), recipe.iterations)
-        own = _begin(workspace, corpus, phone, recipe.name, named, resume=resume) if processes.is_first else None
+        own = None
+        if processes.is_first:
+            own = _begin(workspace, corpus, phone, recipe.name, named, resume=resume)
+            held.enter_context(_alone(workspace.runs / own[0]))
         name, snapshot, held_out = processes.told(own)
         run = workspace.runs / name
         compute = pick_compute(
@@ -163,7 +171,32 @@ def _begin(
         name = _unfinished(workspace, corpus, phone, recipe)
         return name, *_frozen_before(workspace, name)
     lists = _named(corpus, named, phone) if named else _freeze(corpus, phone)
-    return unused_name(workspace.runs, f"{phone}-{recipe}"), *lists
+    return _new_folder(workspace.runs, f"{phone}-{recipe}"), *lists
+
+
+def _new_folder(runs: Path, wanted: str) -> str:
+    """Make a run's folder, so that nobody else takes its name; return that."""
+    while True:
+        name = unused_name(runs, wanted)
+        try:
+            (runs / name).mkdir(parents=True)
+        except FileExistsError:  # another process was faster
+            continue
+        except OSError as error:
+            raise storage_error(error, runs) from error
+        return name
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Keep other processes from training a run; the folder of one that did not come to begin is gone at the end."""
+    lock = run / ".lock"
+    with locked(lock, f"training {run.name}"):
+        try:
+            yield
+        finally:
+            if list(run.iterdir()) == [lock]:
+                shutil.rmtree(run, ignore_errors=True)
 
 
 def _freeze(corpus: Corpus, phone: str) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command_line import CommandLine, enlarge, tree
+from command_line import CommandLine, enlarge, tree, wait_until
 from PIL import Image
 
 from dpedkit.db import open_corpus
@@ -98,6 +98,35 @@ def test_a_stopped_run_goes_on_to_the_same_end(cli: CommandLine, workspace: Stag
     for name in ("last.safetensors", "best.safetensors"):
         assert tree(root / "runs")[f"iphone-small/{name}"] == tree(undisturbed / "runs")[f"iphone-small/{name}"]
     assert "no unfinished small run" in cli.error(*TRAIN, "--resume", cwd=root, code=2)
+
+
+def test_two_that_train_at_once_train_two_runs(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    both = [cli.start(*TRAIN, "--json", cwd=root) for _ in range(2)]
+    told = [json.loads(one.communicate()[0])["run"] for one in both]
+    assert sorted(told) == ["iphone-small", "iphone-small-2"]
+    with open_corpus(root) as corpus:
+        assert corpus.runs().set_index("run")["status"].to_dict() == dict.fromkeys(told, "done")
+    for run in told:
+        assert [record["step"] for record in read_log(root / "runs" / run / "log.jsonl")] == list(range(1, 31))
+
+
+def test_a_run_that_is_being_trained_is_left_alone(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    endless = cli.start(*TRAIN, "--set", "iterations=100000", cwd=root)
+    wait_until((root / "runs" / "iphone-small" / "last.safetensors").exists)
+    same = (*TRAIN, "--set", "iterations=100000", "--resume")
+    said = cli.error(*same, cwd=root, code=1)
+    assert "another process is training iphone-small" in said
+    endless.send_signal(signal.SIGINT)
+    endless.communicate()
+    assert cli.json("status", cwd=root)["runs"] == {"iphone-small": "stopped"}
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(cli: CommandLine, workspace: Stages) -> None:
+    root = workspace("patched")
+    cli.error(*TRAIN[:3], "--recipe", "dped", "--vgg", "missing.safetensors", cwd=root, code=1)
+    assert list((root / "runs").iterdir()) == []
 
 
 def phone_photo(root: Path, name: str = "iphone") -> Path:
