@@ -18,6 +18,9 @@ from forker import forker
 
 DPEDKIT = Path(sys.executable).with_name("dpedkit")
 
+BEHIND = ("nice", "-n", "5")
+"""Runs what is to be stopped in its midst: on a busy machine it must not get ahead of who watches it."""
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -71,10 +74,13 @@ class CommandLine:
         assert remedy.strip(), done.stderr
         return f"{cause}\n{remedy}"
 
-    def start(self, *words: object, cwd: Path) -> subprocess.Popen[str]:
-        """Start a command in a process group of its own, as a shell does."""
+    def start(self, *words: object, cwd: Path, within: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own, as a shell does.
+
+        within  a command line that runs it
+        """
         return subprocess.Popen(
-            [DPEDKIT, *map(str, words)],
+            [*within, DPEDKIT, *map(str, words)],
             cwd=cwd,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -90,7 +96,7 @@ class CommandLine:
 
         group  to its children as well, as Ctrl-C on a terminal does
         """
-        process = self.start(*words, cwd=cwd)
+        process = self.start(*words, cwd=cwd, within=BEHIND)
         try:
             wait_until(lambda: ready() or process.poll() is not None)
             if process.poll() is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, wait_until
+from command_line import BEHIND, CommandLine, wait_until
 from corpus_facts import facts, rows_done
 from dask_cluster import DaskCluster
 from distributed import Client, LocalCluster
@@ -29,11 +29,11 @@ def lose_a_worker(
 ) -> str:
     """Run a command to its end, and kill a worker in the midst of it; return what it printed on stderr."""
     enough = rows_done(root, stage) + 2
-    process = cli.start(*words, cwd=root)
-    wait_until(lambda: rows_done(root, stage) >= enough or process.poll() is not None)
-    worker.kill()
-    assert rows_done(root, stage) < 12
-    stdout, stderr = process.communicate(timeout=120)
+    with cli.start(*words, cwd=root, within=BEHIND) as process:
+        wait_until(lambda: rows_done(root, stage) >= enough or process.poll() is not None)
+        worker.kill()
+        assert rows_done(root, stage) < 12
+        stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, (stdout, stderr)
     return stderr
 
@@ -42,7 +42,7 @@ def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(
     cli: CommandLine, workspace: Stages, finished: Stages, cluster: DaskCluster
 ) -> None:
     root = workspace("captured")
-    first, second = cluster.start_worker(), cluster.start_worker()
+    first, second = (cluster.start_worker(within=BEHIND) for _ in range(2))
     words = ("align", "--cluster", cluster.address)
     stopped = cli.stop_when(lambda: rows_done(root, "align") >= 1, signal.SIGINT, *words, cwd=root, group=True)
     assert stopped.returncode == 130
@@ -53,7 +53,7 @@ def test_two_workers_of_which_one_is_killed_give_what_one_machine_gives(
     stderr = lose_a_worker(cli, root, words, "align", first)
     assert {line.partition(":")[0] for line in stderr.splitlines()} == {"align"}  # nothing but progress
     assert repr(facts(root)) == repr(facts(finished("aligned")))
-    cluster.start_worker()
+    cluster.start_worker(within=BEHIND)
     lose_a_worker(cli, root, ("build-patches", "--cluster", cluster.address), "build-patches", second)
     assert repr(facts(root)) == repr(facts(finished("patched")))
 
