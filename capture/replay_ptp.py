@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,13 +18,21 @@ _EOS_GET_EVENT, _NO_NEWS = 0x9116, struct.pack("<II", 8, 0)
 
 
 class PtpReplay(Peer):
-    """A PTP/IP responder out of a trace."""
+    """A PTP/IP responder out of a trace.
+
+    An EOS is asked for its news over and over, as often as time allows: it tells each as soon as it is asked after what
+    was asked before it in the trace.
+    """
 
     def __init__(self, said: Sequence[Said]) -> None:
         super().__init__()
         self._answers: dict[bytes, deque[list[_Packet]]] = {}
         self._hello: dict[int, list[_Packet]] = {}
         self._contents: dict[bytes, bytearray] = {}
+        self._asked: Counter[bytes] = Counter()
+        self._news: deque[_News] = deque()
+        asked: Counter[bytes] = Counter()
+        latest = b""
         question: list[_Packet] = []
         answer: list[_Packet] = []
         for is_ours, packet in _packets(said):
@@ -36,8 +44,15 @@ class PtpReplay(Peer):
             else:
                 question = [packet] if packet.kind == _REQUEST else [*question, packet]
                 if not _brings_data(question[0]) or packet.kind == _END_DATA:
-                    answer = []
-                    self._answers.setdefault(_key(question), deque()).append(answer)
+                    answer, key = [], _key(question)
+                    if _code(question[0]) == _EOS_GET_EVENT:
+                        self._news.append(_News(latest, asked[latest], answer))
+                    else:
+                        self._answers.setdefault(key, deque()).append(answer)
+                        if _code(question[0]) not in _READ_PART:
+                            asked[key] += 1
+                            latest = key
+        self._news = deque(news for news in self._news if _content(news.answer) != _NO_NEWS)
 
     def serve(self, wire: socket.socket) -> None:
         """Answer one connection, whether for commands or for events."""
@@ -53,10 +68,10 @@ class PtpReplay(Peer):
 
     def _note_content(self, question: Sequence[_Packet], answer: Sequence[_Packet]) -> None:
         """Put together what was read of a file: it will be read in other pieces."""
-        pieces = [packet.payload[4:] for packet in answer if packet.kind in (_DATA, _END_DATA)]
-        if question and pieces and _code(question[0]) in _READ_PART:
+        piece = _content(answer)
+        if question and piece and _code(question[0]) in _READ_PART:
             handle, offset = question[0].payload[10:14], int.from_bytes(question[0].payload[14:18], "little")
-            content, piece = self._contents.setdefault(handle, bytearray()), b"".join(pieces)
+            content = self._contents.setdefault(handle, bytearray())
             content.extend(bytes(max(0, offset + len(piece) - len(content))))
             if any(piece):  # zeros stand for bytes the trace only counts; others may have been read before
                 content[offset : offset + len(piece)] = piece
@@ -66,15 +81,15 @@ class PtpReplay(Peer):
         if code in _READ_PART and request.payload[10:14] in self._contents:
             offset, size_bytes = struct.unpack_from("<II", request.payload, 14)
             return _data(bytes(self._contents[request.payload[10:14]][offset : offset + size_bytes]))
-        answers = self._answers.get(_key(question))
+        if code == _EOS_GET_EVENT:
+            is_time = self._news and self._asked[self._news[0].after] >= self._news[0].times
+            return self._news.popleft().answer if is_time else _data(_NO_NEWS)
+        key = _key(question)
+        self._asked[key] += 1
+        answers = self._answers.get(key)
         if not answers:
             return [_Packet(_RESPONSE, _REFUSAL + bytes(4))]
-        if len(answers) > 1:
-            return answers.popleft()
-        last = answers[0]
-        if code == _EOS_GET_EVENT:
-            answers[0] = _data(_NO_NEWS)  # news are told once
-        return last
+        return answers.popleft() if len(answers) > 1 else answers[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,20 @@ class _Packet:
     def of_transaction(self, number: bytes) -> _Packet:
         place = 2 if self.kind == _RESPONSE else 0
         return _Packet(self.kind, self.payload[:place] + number + self.payload[place + 4 :])
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a camera told once a question (its key) had been asked so many times."""
+
+    after: bytes
+    times: int
+    answer: list[_Packet]
+
+
+def _content(answer: Sequence[_Packet]) -> bytes:
+    """Return the data of an answer."""
+    return b"".join(packet.payload[4:] for packet in answer if packet.kind in (_DATA, _END_DATA))
 
 
 def _packets(said: Sequence[Said]) -> Iterator[tuple[bool, _Packet]]:

@@ -191,7 +191,7 @@ class _KillServer:
 
 def _ask_adb(port: int, question: bytes) -> bytes:
     """Return what the adb server answers to one question; nothing where there is none."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0) as server:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S) as server:
         server.sendall(question)
         return server.recv(1024)
     return b""

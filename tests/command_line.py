@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ DPEDKIT = Path(sys.executable).with_name("dpedkit")
 
 BEHIND = ("nice", "-n", "5")
 """Runs what is to be stopped in its midst: on a busy machine it must not get ahead of who watches it."""
+_STEP_S = 0.005
 
 Done = subprocess.CompletedProcess[str]
 
@@ -90,19 +92,37 @@ class CommandLine:
         )
 
     def stop_when(
-        self, ready: Callable[[], bool], number: signal.Signals, *words: object, cwd: Path, group: bool = False
+        self,
+        ready: Callable[[], bool],
+        number: signal.Signals,
+        *words: object,
+        cwd: Path,
+        group: bool = False,
+        stepwise: bool = False,
     ) -> Done:
         """Start a command, send it a signal once `ready` says so, and return how it ended.
 
-        group  to its children as well, as Ctrl-C on a terminal does
+        group     to its children as well, as Ctrl-C on a terminal does
+        stepwise  it stands still while `ready` looks, so that it comes no further than that
         """
         process = self.start(*words, cwd=cwd, within=BEHIND)
+
+        def come_so_far() -> bool:
+            if stepwise:
+                os.killpg(process.pid, signal.SIGCONT)
+                time.sleep(_STEP_S)
+                os.killpg(process.pid, signal.SIGSTOP)
+            return ready() or process.poll() is not None
+
         try:
-            wait_until(lambda: ready() or process.poll() is not None)
+            wait_until(come_so_far)
             if process.poll() is None:
                 (os.killpg if group else os.kill)(process.pid, number)
+                os.killpg(process.pid, signal.SIGCONT)
             stdout, stderr = process.communicate(timeout=120)
         finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
             process.kill()
             process.wait()
         return subprocess.CompletedProcess(words, process.returncode, stdout, stderr)

@@ -163,7 +163,7 @@ def adb_server() -> Iterator[tuple[int, Callable[[str], bytes]]]:
         done = subprocess.run([program, word], env=environment, capture_output=True, timeout=60, check=False)
         return done.stdout + done.stderr
 
-    adb("start-server")
+    assert b"daemon started" in adb("start-server")
     yield port, adb
     adb("kill-server")
 

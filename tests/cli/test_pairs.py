@@ -167,7 +167,12 @@ def test_a_killed_command_goes_on_where_it_was(
         group = number == signal.SIGINT  # Ctrl-C reaches the workers, too; they hear of a kill by themselves
         words = (stage, "--jobs", 1)  # one worker: it must not end before it is stopped
         done = cli.stop_when(
-            lambda enough=enough: rows_done(root, stage) >= enough, number, *words, cwd=root, group=group
+            lambda enough=enough: rows_done(root, stage) >= enough,
+            number,
+            *words,
+            cwd=root,
+            group=group,
+            stepwise=True,
         )
         wait_until(lambda: not processes_in(root))
         assert done.returncode == {signal.SIGKILL: -9, signal.SIGINT: 130}[number]

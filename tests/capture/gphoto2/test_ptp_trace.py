@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from eos_body import CopyingBody
 from gphoto2_driving import await_photos, opened, pull
 
@@ -16,10 +17,14 @@ from dpedkit.capture.simulate.eos import EosServer
 from dpedkit.capture.trace import Trace
 
 
-def session(camera: Gphoto2Camera, into: Path) -> tuple[frozenset[CameraFile], CameraInfo, list[CameraFile], bytes]:
+def session(
+    camera: Gphoto2Camera, into: Path, looks: int = 0
+) -> tuple[frozenset[CameraFile], CameraInfo, list[CameraFile], bytes]:
+    """Take a photo and pull it; `looks`: how often to look for one before."""
     camera.open()
     camera.prepare()
     before, info = camera.list_photos(), camera.info()
+    assert not any(camera.new_photos(()) for _ in range(looks))
     camera.fire(0)
     photos = await_photos(camera, 1)
     pulled = pull(camera, photos[0], into)
@@ -35,12 +40,14 @@ def recorded(server: EosServer, path: Path, into: Path) -> tuple[list[CameraFile
     return photos, info
 
 
-def test_a_recorded_session_plays_again_without_the_camera(server: EosServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("looks", [0, 20])
+def test_a_recorded_session_plays_again_without_the_camera(server: EosServer, tmp_path: Path, looks: int) -> None:
+    """However much time the second one takes."""
     photos, info = recorded(server, tmp_path / "trace", tmp_path / "pulled.jpg")
     server.close()
     with PtpReplay(read_trace(tmp_path / "trace", "canon")) as peer:
         camera = Gphoto2Camera("canon", f"ptpip:127.0.0.1:{peer.port}")
-        before, info_again, photos_again, pulled = session(camera, tmp_path / "again.jpg")
+        before, info_again, photos_again, pulled = session(camera, tmp_path / "again.jpg", looks)
     assert before == frozenset()
     assert photos_again == photos
     assert (info_again.model, info_again.free_bytes) == (info.model, info.free_bytes)
