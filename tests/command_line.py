@@ -65,7 +65,8 @@ class CommandLine:
 
     def events(self, *words: object, cwd: Path, code: int = 0) -> list[Any]:
         """Run a command that tells what happens as it happens; return the document of each line of stdout."""
-        return [json.loads(line) for line in self.run(*words, "--json", cwd=cwd, code=code).stdout.splitlines()]
+        lines = self.run(*words, "--json", cwd=cwd, code=code).stdout.splitlines()
+        return [json.loads(line, parse_constant=_refuse) for line in lines]
 
     def error(self, *words: object, cwd: Path, code: int, env: Mapping[str, str] | None = None, **options: Any) -> str:
         """Run a command that must fail; return its line of cause and its line of remedy, which end stderr."""

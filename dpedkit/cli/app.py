@@ -65,7 +65,7 @@ class App:
         Strings stand for themselves, whatever [brackets] and :colons: the users' own names bring; see `marked`.
         """
         if self.json:
-            click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
+            click.echo(as_json(document, indent=2))
             return
         from rich.console import Console
         from rich.table import Table
@@ -82,11 +82,7 @@ class App:
         cause, remedy = " ".join(cause.splitlines()), " ".join(remedy.splitlines())
         if self.json:
             document = {"error": cause, "remedy": remedy, "exit_code": exit_code}
-            click.echo(
-                json.dumps(
-                    {"event": "error", **document} if self.streams else document, indent=None if self.streams else 2
-                )
-            )
+            click.echo(as_json({"event": "error", **document}) if self.streams else as_json(document, indent=2))
         click.secho(f"error: {cause}", fg="red", err=True)
         for line in shown.splitlines():
             click.echo(f"  {line}", err=True)
@@ -195,8 +191,13 @@ def from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def as_json(document: Any, *, indent: int | None = None) -> str:
+    """Return a document as JSON; a number that is not finite, such as the PSNR of equal pictures, is null."""
+    return json.dumps(_plain(document), indent=indent, allow_nan=False)
+
+
 def _plain(value: Any) -> Any:
-    """Return what JSON has a word for; a number that is not finite, such as the PSNR of equal pictures, is null."""
+    """Return what JSON has a word for."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if is_dataclass(value) and not isinstance(value, type):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ from rich.text import Text
 from dpedkit.capture.camera import CameraInfo
 from dpedkit.capture.events import DeviceNews, Event, Failed, Notice, Planned, Settled, Stored, Stray
 from dpedkit.capture.shot import ShotResult
-from dpedkit.errors import DpedError
+from dpedkit.cli.app import as_json
 
 _STYLES = {"ready": "green", "waiting": "cyan", "pulling": "cyan", "lost": "red"}
 
@@ -45,11 +44,9 @@ def watching(*, as_json: bool, quiet: bool, shots: int) -> Iterator[Callable[[Ev
 
 def _write_json(event: Event) -> None:
     """Print an event as one line of JSON."""
-    click.echo(
-        json.dumps(
-            {"event": type(event).__name__.lower(), "at_ns": time.time_ns(), **asdict(_flat(event))}, default=_plain
-        )
-    )
+    what = _flat(event)
+    told = {field.name: getattr(what, field.name) for field in fields(what)}
+    click.echo(as_json({"event": type(event).__name__.lower(), "at_ns": time.time_ns(), **told}))
 
 
 class Lines:
@@ -173,8 +170,20 @@ def one_line(event: Event) -> str:
 
 
 def _flat(event: Event) -> Any:
-    """Return an event as it should stand in JSON: results without each photo's header."""
-    return event if not isinstance(event, Settled) else _Result.of(event.result)
+    """Return an event as it should stand in JSON: results without each photo's header, errors in two lines."""
+    match event:
+        case Settled(result):
+            return _Result.of(result)
+        case Failed(device, number, error):
+            return _Failure(device, number, {"cause": error.cause, "remedy": error.remedy})
+    return event
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    device: str
+    number: int
+    error: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +210,3 @@ class _Result:
             [photo.path.name for photo in result.photos],
             {name: error.cause for name, error in result.failures.items()},
         )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, DpedError):
-        return {"cause": value.cause, "remedy": value.remedy}
-    return str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dpedkit.cli.app import App, cli, listed, marked, pass_app, table
+from dpedkit.cli.app import App, as_json, cli, listed, marked, pass_app, table
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -73,7 +72,7 @@ def capture(
 def _show_capture(app: App, report: CaptureReport) -> int:
     """Print what a session did; return the exit code."""
     if app.json:
-        click.echo(json.dumps({"event": "report", **asdict(report)}))
+        click.echo(as_json({"event": "report", **asdict(report)}))
     else:
         taken = table("shot", "photos", "skew", "")
         for shot in [*report.resumed, *report.shots]:
