@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from command_line import CommandLine, wait_until
 from page_server import serving
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from dpedkit.db import open_corpus
 from dpedkit.images import encode_jpeg
@@ -229,10 +229,24 @@ def test_a_photo_that_is_gone_is_told_of_and_can_be_decided(page: Page, root: Pa
 
 def test_a_decision_that_could_not_be_saved_yet_is_told_of(page: Page, root: Path) -> None:
     said = page.get_by_test_id("said")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    details = re.compile(r"/api/pairs/[^/]+\?$")
+    page.route(details, hold)
     opened(page)
+    while not held:
+        page.wait_for_timeout(10)
     page.context.set_offline(True)
     page.keyboard.press("r")
     expect(said).to_contain_text("not saved: dpedkit does not answer")
+    with page.expect_event("requestfailed"):
+        held[0].abort()  # what else fails matters less
+    page.evaluate("0")
+    expect(said).to_contain_text("not saved: dpedkit does not answer")
+    page.unroute(details)
     page.context.set_offline(False)
     writer = sqlite3.connect(root / "corpus.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")  # as a command that writes a lot
